@@ -1,0 +1,251 @@
+"""Sizes of every LTX-2 component, and the presets that name them.
+
+Code never asks which preset it runs: `LTX2_19B` and `NANO` differ only in numbers. Field names follow the `config`
+JSON that published checkpoints carry in their safetensors metadata, so that a reader can compare the two.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+BlockKind = Literal["res_x", "compress_space_res", "compress_time_res", "compress_all_res", "compress_all"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformerConfig:
+    """The dual-stream DiT. Both streams have the same number of heads and layers."""
+
+    num_layers: int
+    num_attention_heads: int
+    attention_head_dim: int
+    audio_attention_head_dim: int
+    in_channels: int
+    out_channels: int
+    audio_in_channels: int
+    audio_out_channels: int
+    caption_channels: int
+    positional_embedding_max_pos: tuple[int, int, int] = (20, 2048, 2048)
+    audio_positional_embedding_max_pos: tuple[int] = (20,)
+    positional_embedding_theta: float = 10000.0
+    timestep_scale_multiplier: float = 1000.0
+    av_ca_timestep_scale_multiplier: float = 1000.0
+    norm_eps: float = 1e-6
+
+    @property
+    def width(self) -> int:
+        """Width of the video stream."""
+        return self.num_attention_heads * self.attention_head_dim
+
+    @property
+    def audio_width(self) -> int:
+        """Width of the audio stream, and the inner width of both audio-video cross-attentions."""
+        return self.num_attention_heads * self.audio_attention_head_dim
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextConfig:
+    """From Gemma's hidden states to the two text contexts: one projection, then one connector per stream."""
+
+    hidden_size: int
+    """Width of the Gemma model; also the width of the connectors (`caption_channels`)."""
+    num_hidden_states: int
+    """Layers of the Gemma model plus one (the embeddings)."""
+    connector_num_attention_heads: int
+    connector_attention_head_dim: int
+    connector_num_layers: int
+    connector_num_learnable_registers: int
+    connector_positional_embedding_max_pos: int = 4096
+    positional_embedding_theta: float = 10000.0
+    max_tokens: int = 1024
+    """Prompts are truncated and left-padded to this many tokens; a multiple of the number of registers."""
+    norm_eps: float = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoVAEConfig:
+    """The video autoencoder: 32x in space, 8x in time, causal encoder, non-causal decoder."""
+
+    latent_channels: int
+    encoder_base_channels: int
+    decoder_base_channels: int
+    encoder_blocks: tuple[tuple[BlockKind, int], ...]
+    """(kind, n): n resnets for `res_x`, channel multiplier for the others."""
+    decoder_blocks: tuple[tuple[BlockKind, int], ...]
+    """Listed from the encoder's side, as in published files; the decoder walks them in reverse."""
+    in_channels: int = 3
+    out_channels: int = 3
+    patch_size: int = 4
+    norm_eps: float = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AudioVAEConfig:
+    """The audio autoencoder over log-mel spectrograms, and the mel front end it was trained with."""
+
+    base_channels: int
+    channel_multipliers: tuple[int, ...]
+    num_res_blocks: int
+    latent_channels: int
+    mel_bins: int
+    in_channels: int = 2
+    out_channels: int = 2
+    rate_hz: int = 16000
+    hop_length: int = 160
+    filter_length: int = 1024
+    mel_fmin_hz: float = 0.0
+    mel_fmax_hz: float = 8000.0
+    norm_eps: float = 1e-6
+
+    @property
+    def time_factor(self) -> int:
+        """Mel frames per latent frame."""
+        return 2 ** (len(self.channel_multipliers) - 1)
+
+    @property
+    def latent_mel_bins(self) -> int:
+        """Mel bins of the latent."""
+        return self.mel_bins // self.time_factor
+
+    @property
+    def latent_rate_hz(self) -> float:
+        """Latent frames per second (25 for the published model)."""
+        return self.rate_hz / self.hop_length / self.time_factor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VocoderConfig:
+    """HiFi-GAN style vocoder from the decoded log-mel to a stereo waveform."""
+
+    upsample_initial_channel: int
+    in_channels: int = 128
+    """Stereo channels times mel bins."""
+    upsample_rates: tuple[int, ...] = (6, 5, 2, 2, 2)
+    upsample_kernel_sizes: tuple[int, ...] = (16, 15, 8, 4, 4)
+    resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
+    resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    out_channels: int = 2
+    rate_hz: int = 24000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LTX2Config:
+    """One LTX-2 model, complete."""
+
+    transformer: TransformerConfig
+    text: TextConfig
+    video_vae: VideoVAEConfig
+    audio_vae: AudioVAEConfig
+    vocoder: VocoderConfig
+
+
+LTX2_19B = LTX2Config(
+    transformer=TransformerConfig(
+        num_layers=48,
+        num_attention_heads=32,
+        attention_head_dim=128,
+        audio_attention_head_dim=64,
+        in_channels=128,
+        out_channels=128,
+        audio_in_channels=128,
+        audio_out_channels=128,
+        caption_channels=3840,
+    ),
+    text=TextConfig(
+        hidden_size=3840,
+        num_hidden_states=49,
+        connector_num_attention_heads=30,
+        connector_attention_head_dim=128,
+        connector_num_layers=2,
+        connector_num_learnable_registers=128,
+    ),
+    video_vae=VideoVAEConfig(
+        latent_channels=128,
+        encoder_base_channels=128,
+        decoder_base_channels=128,
+        encoder_blocks=(
+            ("res_x", 4),
+            ("compress_space_res", 2),
+            ("res_x", 6),
+            ("compress_time_res", 2),
+            ("res_x", 6),
+            ("compress_all_res", 2),
+            ("res_x", 2),
+            ("compress_all_res", 2),
+            ("res_x", 2),
+        ),
+        decoder_blocks=(
+            ("res_x", 5),
+            ("compress_all", 2),
+            ("res_x", 5),
+            ("compress_all", 2),
+            ("res_x", 5),
+            ("compress_all", 2),
+            ("res_x", 5),
+        ),
+    ),
+    audio_vae=AudioVAEConfig(
+        base_channels=128,
+        channel_multipliers=(1, 2, 4),
+        num_res_blocks=2,
+        latent_channels=8,
+        mel_bins=64,
+    ),
+    vocoder=VocoderConfig(upsample_initial_channel=1024),
+)
+"""The published 19-billion-parameter model (`ltx-2-19b-dev`, January 2026)."""
+
+NANO = LTX2Config(
+    transformer=TransformerConfig(
+        num_layers=6,
+        num_attention_heads=4,
+        attention_head_dim=48,
+        audio_attention_head_dim=32,
+        in_channels=64,
+        out_channels=64,
+        audio_in_channels=32,
+        audio_out_channels=32,
+        caption_channels=128,
+    ),
+    text=TextConfig(
+        hidden_size=128,
+        num_hidden_states=5,
+        connector_num_attention_heads=4,
+        connector_attention_head_dim=32,
+        connector_num_layers=2,
+        connector_num_learnable_registers=16,
+        max_tokens=64,
+    ),
+    video_vae=VideoVAEConfig(
+        latent_channels=64,
+        encoder_base_channels=12,
+        decoder_base_channels=16,
+        encoder_blocks=(
+            ("res_x", 1),
+            ("compress_space_res", 2),
+            ("res_x", 1),
+            ("compress_time_res", 2),
+            ("res_x", 1),
+            ("compress_all_res", 2),
+            ("res_x", 1),
+            ("compress_all_res", 2),
+            ("res_x", 1),
+        ),
+        decoder_blocks=(
+            ("res_x", 2),
+            ("compress_all", 2),
+            ("res_x", 2),
+            ("compress_all", 2),
+            ("res_x", 2),
+            ("compress_all", 2),
+            ("res_x", 2),
+        ),
+    ),
+    audio_vae=AudioVAEConfig(
+        base_channels=32,
+        channel_multipliers=(1, 2, 4),
+        num_res_blocks=1,
+        latent_channels=2,
+        mel_bins=64,
+    ),
+    vocoder=VocoderConfig(upsample_initial_channel=128),
+)
+"""The bundled small model: the same code and file layout, sized for two CPU cores."""
