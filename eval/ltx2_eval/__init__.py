@@ -1,0 +1,1 @@
+"""Generate clips from prompt suites, decode them once, score them, keep records."""

@@ -1,0 +1,56 @@
+"""The one protocol of pretrained encoders, and what is known of each before it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltx2_eval.clip import Clip
+
+
+class NotApplicable(ValueError):
+    """The clip lacks what is needed (a stream, enough frames, a prompt): a reason, not a failure."""
+
+
+class NotAvailable(ValueError):
+    """Weights or packages are missing; the message ends with the command that brings them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractorSpec:
+    """What an extractor is."""
+
+    id: str
+    version: int
+    """Raised at each change that can move a feature."""
+    title: str
+    stream: Literal["video", "audio"]
+    dimension: int
+    weights: str | None
+    """Name of an entry of the weights lock; None: no weights."""
+    preprocessing: str
+    """Id of resize, crop, resampling, normalisation."""
+    sampling: str
+    """Which frames or windows."""
+    source: str
+    implementation: str
+    """`module:Class`, imported when the extractor is loaded."""
+
+
+class Extractor(Protocol):
+    """A loaded encoder. Features of a clip depend on that clip alone, never on its neighbours."""
+
+    spec: ExtractorSpec
+
+    @classmethod
+    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> "Extractor":
+        """Build the network and read its weights (a safetensors file or a folder), strictly."""
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(k, d) features of k windows of the clip, all finite.
+
+        Raises:
+            NotApplicable: no such stream, or too short.
+        """

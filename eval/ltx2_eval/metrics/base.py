@@ -1,0 +1,77 @@
+"""What a metric gets and what it answers; what is known of each metric before it is imported."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltx2_benchmarks.suite import Prompt
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.base import Extractor
+from ltx2_reports.records import ClipRecord, MetricSpec, Reason, Scalar
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A value, or the reason why there is none."""
+
+    value: float | None = None
+    reason: Reason | None = None
+    details: dict[str, Scalar] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def abstain(message: str, **details: Scalar) -> Outcome:
+    """The metric looked at the clip and declines to answer."""
+    return Outcome(reason=Reason(kind="abstained", message=message, stage="metric"), details=details)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """One clip to judge."""
+
+    clip: Clip
+    record: ClipRecord
+    prompt: Prompt | None
+    """None where the clip came without one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricEntry:
+    """A metric in the catalogue. Reading the catalogue imports no implementation."""
+
+    spec: MetricSpec
+    implementation: str
+    """Clip metrics: `module:function` of type ClipMetric. Set metrics: `module:Class`, a torchmetrics.Metric of type
+    SetMetric."""
+    extractor: str | None
+    aggregation: str
+    settings: dict[str, Scalar] = field(default_factory=dict)
+    """Part of the protocol, and keyword arguments of the implementation."""
+
+
+class ClipMetric(Protocol):
+    """Judges one clip. With an extractor, `features` are the clip's (k, d) and `extractor` is loaded; else both None.
+
+    May raise NotApplicable; any other exception becomes a record of kind `failed`.
+    """
+
+    def __call__(
+        self, subject: Subject, features: NDArray[np.float32] | None, extractor: Extractor | None, **settings: Scalar
+    ) -> Outcome: ...
+
+
+class SetMetric(Protocol):
+    """A torchmetrics.Metric over features; also usable in any PyTorch program.
+
+    `update(features, real=...)` takes the (k, d) features of one clip or of many; states merge over processes.
+    """
+
+    def update(self, features: object, real: bool) -> None: ...
+    def compute(self) -> object: ...
+
+
+Compare = Callable[[Sequence[NDArray[np.float32]], Sequence[NDArray[np.float32]]], float]
+"""Distance of two lists of per-clip features: (generated, reference) -> value; used for resampling over clips."""

@@ -1,0 +1,50 @@
+"""The one protocol of everything that can make a clip for a prompt."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from ltx2_eval.clip import Clip
+from ltx2_reports.records import Scalar, Stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationRequest:
+    """One sample to make."""
+
+    sample: str
+    """Id of the sample, `PROMPT-sSEED`."""
+    prompt_id: str
+    prompt: str
+    seed: int
+    num_frames: int
+    height: int
+    width: int
+    fps: Fraction
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the clip that is asked for."""
+        return float(self.num_frames / self.fps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generated:
+    """What a model made: a clip in memory, or a finished media file that is taken as it is."""
+
+    clip: Clip | None = None
+    file: Path | None = None
+    stages: tuple[Stage, ...] = ()
+    """Cost of each stage inside the model; the runner adds `write`."""
+    details: dict[str, Scalar] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """Makes clips. One instance serves a whole run and may keep weights loaded."""
+
+    def identity(self) -> dict[str, Scalar]:
+        """Everything that decides the output besides the request: weights' SHA-256, settings, device, dtype."""
+
+    def generate(self, request: GenerationRequest) -> Generated:
+        """Make one clip; an exception concerns this sample only."""

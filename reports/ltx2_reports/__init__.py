@@ -1,0 +1,1 @@
+"""Records of evaluation runs, and everything that reads them: statistics, tables, reports."""

@@ -1,0 +1,353 @@
+"""The result schema, the only one: what a run folder holds, how it is written, how it is read.
+
+A run folder is one system on one suite: `run.json` (what was asked, with which versions), `records.jsonl` (append-only:
+one line per clip, per value, per protocol), `clips/`, `features/`, and files derived from these that can be rebuilt at
+any time. A value that does not exist is null with a reason; there is no sentinel.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ltx2_reports.store import Journal, atomic_write, canonical_hash, read_journal, seal, strict_json, unseal
+
+SCHEMA_VERSION = 1
+RUN_FILE = "run.json"
+RECORDS_FILE = "records.jsonl"
+CLIPS_FOLDER = "clips"
+FEATURES_FOLDER = "features"
+
+T = TypeVar("T")
+
+Scalar = str | int | float | bool | None
+Direction = Literal["up", "down", "zero", "none"]
+ReasonKind = Literal["not_available", "not_applicable", "abstained", "too_few", "failed"]
+
+
+class Record(BaseModel):
+    """Base of everything stored: unknown fields and numbers that are not finite are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Reason(Record):
+    """Why there is no clip or no value."""
+
+    kind: ReasonKind
+    """not_available: weights or packages are missing. not_applicable: the clip lacks a stream or a prompt.
+    abstained: the metric looked and declines to answer. too_few: the set is too small. failed: an exception."""
+    message: str
+    """One sentence for people: what was found, what was expected, what to do."""
+    stage: str | None = None
+    """generate, write, decode, features, metric: where it happened."""
+    error: str | None = None
+    """Class of the exception, if there was one."""
+
+
+class MetricSpec(Record):
+    """What a metric is; travels with its values so that tables need no other source."""
+
+    id: str
+    version: int
+    """Raised at each change of meaning."""
+    title: str
+    unit: str
+    """Unit of the value, '' for pure numbers."""
+    direction: Direction
+    """up: larger is better; down: smaller; zero: closer to zero; none: descriptive."""
+    range: tuple[float | None, float | None]
+    """Lowest and highest possible value; null: unbounded."""
+    level: Literal["clip", "set"]
+    needs: tuple[Literal["video", "audio", "prompt", "reference", "speech", "runtime"], ...]
+    least_n: int
+    """Below this many clips (set metrics: per side) the value carries a warning."""
+    source: str
+    """Paper or repository and section."""
+    code_licence: str
+    weight_licence: str | None
+    cannot_see: str
+    """What the metric is blind to, one sentence."""
+
+
+class Protocol(Record):
+    """Everything that can change a value. Two values may share a table column only if their protocols are equal."""
+
+    metric: str
+    metric_version: int
+    extractor: str | None
+    extractor_version: int | None
+    weights_sha256: str | None
+    preprocessing: str | None
+    """Id of resize, crop, resampling and normalisation."""
+    decoder: str
+    sampling: str | None
+    """Which frames or windows of a clip are used."""
+    aggregation: str
+    """From windows to clip, and from clips to the value."""
+    reference: str | None
+    """`name#hash` of the reference set."""
+    suite: str
+    """`name@version#hash` of the prompts."""
+    n: int | None
+    """Clips in the set; null for clip metrics, whose n is counted when they are averaged."""
+    settings: dict[str, Scalar]
+    """What is left: thresholds, kernel, device of a timing, ..."""
+
+    @property
+    def identity(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical form."""
+        return canonical_hash(self.model_dump(mode="json"))[:12]
+
+    @property
+    def signature(self) -> str:
+        """Readable short form ending in `#identity`, in the spirit of sacreBLEU's signatures."""
+        extractor = f"{self.extractor}@{(self.weights_sha256 or '-')[:4]}" if self.extractor else None
+        parts = (self.metric, extractor, self.sampling, self.aggregation, f"suite:{self.suite}")
+        tail = (f"ref:{self.reference}" if self.reference else None, f"n{self.n}" if self.n is not None else None)
+        return "|".join(part for part in (*parts, *tail, f"v{self.metric_version}") if part) + f" #{self.identity}"
+
+    def difference(self, other: "Protocol") -> list[str]:
+        """Sentences naming each field in which two protocols differ."""
+        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return [f"{key}: {mine[key]!r} and {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
+
+
+class Stage(Record):
+    """Cost of one stage of making a clip."""
+
+    name: str
+    seconds: float
+    peak_bytes: int | None
+    """Peak memory while the stage ran; null where it cannot be measured."""
+
+
+class ClipRecord(Record):
+    """One sample (prompt, seed): the clip that was made, or why there is none."""
+
+    kind: Literal["clip"] = "clip"
+    sample: str
+    """Id of the sample; the stem of its file."""
+    prompt_id: str
+    seed: int
+    file: str | None
+    """Path of the clip, relative to the run folder (or absolute for clips scored where they lie)."""
+    sha256: str | None
+    stages: tuple[Stage, ...] = ()
+    details: dict[str, Scalar] = {}
+    reason: Reason | None = None
+    """Set exactly when there is no clip."""
+
+
+class ValueRecord(Record):
+    """One value of one metric: of a clip, or (sample null) of the whole set."""
+
+    kind: Literal["value"] = "value"
+    sample: str | None
+    metric: str
+    protocol: str
+    """Identity of a ProtocolRecord in the same journal."""
+    value: float | None
+    reason: Reason | None = None
+    """Set exactly when value is null."""
+    inputs_sha256: str | None = None
+    """Set metrics: hash over the clips that went in; tells whether the value is still current."""
+    details: dict[str, Scalar] = {}
+    replicates: tuple[float, ...] = ()
+    """Set metrics: the value on prompts drawn with replacement; draw k uses the same prompts in every run."""
+    warnings: tuple[str, ...] = ()
+
+
+class ProtocolRecord(Record):
+    """A protocol and its metric, written before the first value that names it."""
+
+    kind: Literal["protocol"] = "protocol"
+    id: str
+    metric: MetricSpec
+    protocol: Protocol
+
+
+class PromptRef(Record):
+    """A prompt as it was used."""
+
+    id: str
+    text: str
+    category: str | None
+    language: str | None
+
+
+class SuiteRef(Record):
+    """Which prompts."""
+
+    name: str
+    version: str
+    sha256: str
+    licence: str | None
+
+    @property
+    def label(self) -> str:
+        """`name@version#hash`, the form that protocols carry."""
+        return f"{self.name}@{self.version}#{self.sha256[:12]}"
+
+
+class ReferenceRef(Record):
+    """The set that set metrics compare with."""
+
+    name: str
+    sha256: str
+    """Over the hashes of its clips."""
+    n: int
+
+    @property
+    def label(self) -> str:
+        """`name#hash`, the form that protocols carry."""
+        return f"{self.name}#{self.sha256[:12]}"
+
+
+class ClipShape(Record):
+    """What was asked of the model."""
+
+    num_frames: int
+    height: int
+    width: int
+    fps: str
+    """Frames per second as a fraction, `24` or `30000/1001`."""
+
+
+class RunSpec(Record):
+    """What was asked; equal specs make runs that may resume each other."""
+
+    system: str
+    """Label in tables."""
+    model: str
+    """As named on the command line: `ltx2:nano`, `folder:PATH`, ..."""
+    model_identity: dict[str, Scalar]
+    """What decides the model's output: weights' hash, settings, device, dtype."""
+    suite: SuiteRef
+    prompts: tuple[PromptRef, ...]
+    seeds: tuple[int, ...]
+    clip: ClipShape | None
+    """Null when clips are scored that were not made here."""
+    container: str | None
+    """`mp4` or `mkv`; null as above."""
+
+
+class Environment(Record):
+    """Where it ran."""
+
+    packages: dict[str, str]
+    python: str
+    platform: str
+    machine: str
+    device: str
+    threads: int
+    git: str | None
+
+
+class RunHeader(Record):
+    """Content of `run.json`."""
+
+    schema_version: int
+    status: Literal["started", "done", "cancelled", "failed"]
+    created_at: str
+    spec: RunSpec
+    environment: Environment
+    weights: dict[str, str]
+    """SHA-256 of every weight file that had a part in a value."""
+
+
+Line = Annotated[ClipRecord | ValueRecord | ProtocolRecord, Field(discriminator="kind")]
+_HEADER = TypeAdapter(RunHeader)
+_LINE: TypeAdapter[ClipRecord | ValueRecord | ProtocolRecord] = TypeAdapter(Line)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run folder as read: later lines about the same thing supersede earlier ones."""
+
+    folder: Path
+    header: RunHeader
+    clips: dict[str, ClipRecord]
+    values: dict[tuple[str | None, str], ValueRecord]
+    protocols: dict[str, ProtocolRecord]
+
+    def of_metric(self, metric: str) -> list[ValueRecord]:
+        """Values of one metric, clips first in order of their ids."""
+        chosen = [value for value in self.values.values() if value.metric == metric]
+        return sorted(chosen, key=lambda value: (value.sample is None, value.sample or ""))
+
+
+def write_header(folder: Path, header: RunHeader) -> None:
+    """Write `run.json`, atomically."""
+    atomic_write(folder / RUN_FILE, strict_json(seal(header.model_dump(mode="json")), indent=1) + "\n")
+
+
+def read_header(folder: Path) -> RunHeader:
+    """Read `run.json`.
+
+    Raises:
+        ValueError: absent, damaged, incomplete, or of a newer schema.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise ValueError(f"{folder} is not a run folder: it has no {RUN_FILE}")
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); the file is damaged") from error
+    _refuse_other_versions(content, path)
+    return _validated(_HEADER, unseal(content, str(path)), str(path))
+
+
+def open_journal(folder: Path) -> Journal:
+    """Open the run's journal for appending; only one process at a time may."""
+    return Journal(folder / RECORDS_FILE)
+
+
+def append(journal: Journal, record: ClipRecord | ValueRecord | ProtocolRecord) -> None:
+    """Append one record, durably."""
+    journal.append(record.model_dump(mode="json"))
+
+
+def read_run(folder: Path) -> Run:
+    """Read a whole run folder.
+
+    Raises:
+        ValueError: not a run folder, damaged (file and line named), or of a newer schema.
+    """
+    header = read_header(folder)
+    records = [
+        _validated(_LINE, line, f"{folder / RECORDS_FILE} line {number}")
+        for number, line in read_journal(folder / RECORDS_FILE)
+    ]
+    return Run(
+        folder=folder,
+        header=header,
+        clips={record.sample: record for record in _only(ClipRecord, records)},
+        values={(record.sample, record.metric): record for record in _only(ValueRecord, records)},
+        protocols={record.id: record for record in _only(ProtocolRecord, records)},
+    )
+
+
+def _only(kind: type[T], records: Iterable[Any]) -> list[T]:
+    return [record for record in records if isinstance(record, kind)]
+
+
+def _refuse_other_versions(content: Any, path: Path) -> None:
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: schema version {version}, this ltx2-eval reads up to {SCHEMA_VERSION}; install a newer ltx2-eval"
+        )
+
+
+def _validated(schema: TypeAdapter[T], content: Any, where: str) -> T:
+    try:
+        return schema.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: field '{field}': {first['msg']}; the file is damaged or not ours") from error
