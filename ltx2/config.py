@@ -4,6 +4,7 @@ Code never asks which preset it runs: `LTX2_19B` and `NANO` differ only in numbe
 JSON that published checkpoints carry in their safetensors metadata, so that a reader can compare the two.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +77,18 @@ class VideoVAEConfig:
     patch_size: int = 4
     norm_eps: float = 1e-8
 
+    @property
+    def spatial_factor(self) -> int:
+        """Pixels per latent cell, in height and width (32 for the published model)."""
+        kinds = [kind for kind, _ in self.encoder_blocks]
+        return self.patch_size * 2 ** (kinds.count("compress_space_res") + kinds.count("compress_all_res"))
+
+    @property
+    def temporal_factor(self) -> int:
+        """Frames per latent frame after the first (8 for the published model)."""
+        kinds = [kind for kind, _ in self.encoder_blocks]
+        return 2 ** (kinds.count("compress_time_res") + kinds.count("compress_all_res"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AudioVAEConfig:
@@ -124,6 +137,11 @@ class VocoderConfig:
     resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     out_channels: int = 2
     rate_hz: int = 24000
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Waveform samples per mel frame (240 for the published model)."""
+        return math.prod(self.upsample_rates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Shared by the tests of the model: the deterministic fill, loaded from its file (test folders are no packages)."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -16,3 +17,11 @@ def deterministic() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def diffusers() -> ModuleType:
+    """The independent implementation that parity tests compare with; without it they skip."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its imports warn about third parties, which is not what is tested
+        return pytest.importorskip("diffusers", reason="parity needs diffusers, from the extra 'dev'")

@@ -40,6 +40,24 @@ def fill(keys_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     return state
 
 
+def assert_golden(
+    x: Tensor,
+    shape: tuple[int, ...],
+    total: float,
+    mean_abs: float,
+    first: list[float],
+    last: float,
+    atol: float = 1e-5,
+) -> None:
+    """Hold a tensor to one row of golden numbers: shape, sum, mean magnitude, first elements and last element."""
+    assert tuple(x.shape) == shape
+    flat = x.detach().double().flatten()
+    torch.testing.assert_close(flat[: len(first)], torch.tensor(first, dtype=torch.float64), atol=atol, rtol=0)
+    assert abs(flat[-1].item() - last) < atol
+    assert abs(flat.abs().mean().item() - mean_abs) < atol
+    assert abs(flat.sum().item() - total) < 1e-2
+
+
 def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """Keys and shapes of a state dict (also one on the meta device), as `fill` takes them."""
     return {key: tuple(value.shape) for key, value in state.items()}

@@ -1,0 +1,253 @@
+"""The video autoencoder: RGB frames to latents 32x smaller in space and 8x in time, and back.
+
+Module and parameter names are those of the published files (Lightricks/LTX-2, `model/video_vae`).
+"""
+
+import math
+
+from einops import rearrange, reduce
+from torch import Tensor, nn
+
+from ltx2.config import BlockKind, VideoVAEConfig
+from ltx2.conv3d import Conv3d, SpatialPadding, replicate_time
+from ltx2.latent_statistics import PerChannelStatistics
+from ltx2.pixel_norm import add, pixel_norm_silu
+
+_SPACE_TO_DEPTH = "b c (f pf) (h ph) (w pw) -> b (c pf ph pw) f h w"
+_PATCHIFY = "b c f (h ph) (w pw) -> b (c pw ph) f h w"
+_UNPATCHIFY = "b (c pw ph) f h w -> b c f (h ph) (w pw)"
+
+
+class VideoVAE(nn.Module):
+    """Encoder, decoder and the statistics of normalised latents.
+
+    Args:
+        config: sizes; `ltx2.config.LTX2_19B.video_vae` are the published ones.
+    """
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = VideoEncoder(config)
+        self.decoder = VideoDecoder(config)
+        self.per_channel_statistics = PerChannelStatistics((config.latent_channels, 1, 1, 1))
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Mean of the posterior, normalised: what the transformer works on.
+
+        Args:
+            video: (b, 3, frames, height, width) in -1..1; frames = 8k + 1, height and width multiples of 32.
+
+        Returns:
+            (b, latent_channels, k + 1, height / 32, width / 32).
+
+        Raises:
+            ValueError: the shape does not fit the factors.
+        """
+        return self.per_channel_statistics.normalize(self.encoder.moments(video)[0])
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Frames of a normalised latent, not clamped.
+
+        Args:
+            latent: (b, latent_channels, f, h, w), h and w at least 2 (the reflect padding needs two).
+
+        Returns:
+            (b, 3, 8 * (f - 1) + 1, 32 * h, 32 * w), in -1..1 up to overshoot.
+
+        Raises:
+            ValueError: wrong number of channels, or h or w below 2.
+        """
+        _check_latent(latent, self.config)
+        return self.decoder(self.per_channel_statistics.denormalize(latent))
+
+
+class VideoEncoder(nn.Module):
+    """Causal encoder: the latent of frame k sees no later frame, so images are videos of one frame."""
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.encoder_base_channels
+        self.conv_in = Conv3d(config.in_channels * config.patch_size**2, width, causal=True)
+        self.down_blocks = nn.ModuleList()
+        for kind, n in config.encoder_blocks:
+            if kind == "res_x":
+                self.down_blocks.append(ResnetStack(width, n, config.norm_eps, causal=True))
+            else:
+                self.down_blocks.append(SpaceToDepthDownsample(width, n * width, _stride(kind, "encoder")))
+                width *= n
+        # One log-variance is shared by all latent channels.
+        self.conv_out = Conv3d(width, config.latent_channels + 1, causal=True)
+
+    def moments(self, video: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior, before normalisation.
+
+        Args:
+            video: (b, 3, frames, height, width) in -1..1.
+
+        Returns:
+            Two tensors (b, latent_channels, f, h, w); the log-variance is one channel seen through `expand`.
+
+        Raises:
+            ValueError: the shape does not fit the factors.
+        """
+        _check_video(video, self.config)
+        size = self.config.patch_size
+        x = self.conv_in(rearrange(video, _PATCHIFY, ph=size, pw=size))
+        for block in self.down_blocks:
+            x = block(x)
+        mean, logvar = self.conv_out(pixel_norm_silu(x, self.config.norm_eps)).split(
+            (self.config.latent_channels, 1), dim=1
+        )
+        return mean, logvar.expand_as(mean)
+
+
+class VideoDecoder(nn.Module):
+    """Decoder with non-causal time padding: every frame may see later latents."""
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.decoder_base_channels
+        for kind, n in config.decoder_blocks:
+            width *= 1 if kind == "res_x" else n
+        self.conv_in = Conv3d(config.latent_channels, width, causal=False, spatial_padding="reflect")
+        self.up_blocks = nn.ModuleList()
+        for kind, n in reversed(config.decoder_blocks):
+            if kind == "res_x":
+                stack = ResnetStack(width, n, config.norm_eps, causal=False, spatial_padding="reflect")
+                self.up_blocks.append(stack)
+            else:
+                self.up_blocks.append(DepthToSpaceUpsample(width, n, _stride(kind, "decoder")))
+                width //= n
+        out_channels = config.out_channels * config.patch_size**2
+        self.conv_out = Conv3d(width, out_channels, causal=False, spatial_padding="reflect")
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Raw (not normalised) latent (b, c, f, h, w) -> frames (b, 3, 8 * (f - 1) + 1, 32 * h, 32 * w)."""
+        _check_latent(latent, self.config)
+        x = self.conv_in(latent)
+        for block in self.up_blocks:
+            x = block(x)
+        x = self.conv_out(pixel_norm_silu(x, self.config.norm_eps))
+        return rearrange(x, _UNPATCHIFY, ph=self.config.patch_size, pw=self.config.patch_size)
+
+
+class ResnetStack(nn.Module):
+    """`n` residual blocks of equal width."""
+
+    def __init__(
+        self, channels: int, n: int, eps: float, *, causal: bool, spatial_padding: SpatialPadding = "zeros"
+    ) -> None:
+        super().__init__()
+        self.res_blocks = nn.ModuleList(
+            ResnetBlock3d(channels, eps, causal=causal, spatial_padding=spatial_padding) for _ in range(n)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, f, h, w) -> same shape."""
+        for block in self.res_blocks:
+            x = block(x)
+        return x
+
+
+class ResnetBlock3d(nn.Module):
+    """Pre-activation residual block, `x + conv(act(conv(act(x))))`."""
+
+    def __init__(self, channels: int, eps: float, *, causal: bool, spatial_padding: SpatialPadding) -> None:
+        super().__init__()
+        self.eps = eps
+        self.conv1 = Conv3d(channels, channels, causal=causal, spatial_padding=spatial_padding)
+        self.conv2 = Conv3d(channels, channels, causal=causal, spatial_padding=spatial_padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, f, h, w) -> same shape."""
+        h = self.conv1(pixel_norm_silu(x, self.eps))
+        return add(self.conv2(pixel_norm_silu(h, self.eps)), x)
+
+
+class SpaceToDepthDownsample(nn.Module):
+    """Strided block: a convolution and the mean of neighbouring input channels, both folded into channels."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.stride = dict(zip(("pf", "ph", "pw"), stride, strict=True))
+        self.conv = Conv3d(in_channels, out_channels // math.prod(stride), causal=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, f, h, w) -> (b, out_channels, f', h', w'); a stride in time maps 2k + 1 frames to k + 1."""
+        if self.stride["pf"] == 2:
+            x = replicate_time(x, 1, 0)
+        h = rearrange(self.conv(x), _SPACE_TO_DEPTH, **self.stride)
+        folded = rearrange(x, _SPACE_TO_DEPTH, **self.stride)
+        return h + reduce(folded, "b (c g) f h w -> b c f h w", "mean", c=self.out_channels)
+
+
+class DepthToSpaceUpsample(nn.Module):
+    """Doubles frames (less one), height and width; divides channels by `reduction`.
+
+    The skip path repeats the input's channels as whole blocks, so it can be added before channels are unfolded.
+    """
+
+    def __init__(self, in_channels: int, reduction: int, stride: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.stride = dict(zip(("pf", "ph", "pw"), stride, strict=True))
+        self.repeats = math.prod(stride) // reduction
+        self.conv = Conv3d(in_channels, in_channels * self.repeats, causal=False, spatial_padding="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, f, h, w) -> (b, c / reduction, 2f - 1, 2h, 2w)."""
+        h = add(self.conv(x).unflatten(1, (self.repeats, -1)), x.unsqueeze(1))
+        h = rearrange(h, "b r (c pf ph pw) f h w -> b (r c) (f pf) (h ph) (w pw)", **self.stride)
+        return h[:, :, 1:]
+
+
+_ENCODER_STRIDES: dict[BlockKind, tuple[int, int, int]] = {
+    "compress_space_res": (1, 2, 2),
+    "compress_time_res": (2, 1, 1),
+    "compress_all_res": (2, 2, 2),
+}
+_DECODER_STRIDES: dict[BlockKind, tuple[int, int, int]] = {"compress_all": (2, 2, 2)}
+
+
+def _stride(kind: BlockKind, part: str) -> tuple[int, int, int]:
+    strides = _ENCODER_STRIDES if part == "encoder" else _DECODER_STRIDES
+    if kind not in strides:
+        raise ValueError(f"block {kind!r} in the video {part}; expected res_x or one of {', '.join(strides)}")
+    return strides[kind]
+
+
+def _check_video(video: Tensor, config: VideoVAEConfig) -> None:
+    if video.ndim != 5 or video.shape[1] != config.in_channels:
+        raise ValueError(
+            f"video of shape {tuple(video.shape)}; "
+            f"the encoder takes (batch, {config.in_channels}, frames, height, width)"
+        )
+    frames, height, width = video.shape[2:]
+    time, space = config.temporal_factor, config.spatial_factor
+    if frames % time != 1:
+        shorter = max(frames - 1, 0) // time * time + 1
+        raise ValueError(
+            f"{frames} frames; the encoder takes {time}k + 1: cut to {shorter} or extend to {shorter + time}"
+        )
+    if height % space or width % space:
+        raise ValueError(
+            f"frames of {width}x{height} pixels; width and height must be multiples of {space}: crop or resize first"
+        )
+
+
+def _check_latent(latent: Tensor, config: VideoVAEConfig) -> None:
+    if latent.ndim != 5 or latent.shape[1] != config.latent_channels:
+        raise ValueError(
+            f"video latent of shape {tuple(latent.shape)}; "
+            f"the decoder takes (batch, {config.latent_channels}, frames, height, width)"
+        )
+    height, width = latent.shape[3:]
+    if height < 2 or width < 2:
+        least = 2 * config.spatial_factor
+        raise ValueError(
+            f"video latent of {width}x{height} cells; the decoder needs at least 2x2: "
+            f"use frames of at least {least}x{least} pixels"
+        )
