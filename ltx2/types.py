@@ -1,0 +1,127 @@
+"""Shapes of clips and latents, and what a pipeline returns.
+
+Letters: b batch, c channels, f frames, h height, w width, m mel bins, n waveform samples, t tokens.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TIME_FACTOR = 8
+"""Pixel frames per latent frame (the first latent frame covers one pixel frame)."""
+SPACE_FACTOR = 32
+"""Pixels per latent cell, in height and width."""
+
+
+class VideoPixelShape(NamedTuple):
+    """A batch of videos in pixels."""
+
+    batch: int
+    frames: int
+    height: int
+    width: int
+    fps: Fraction
+
+    @property
+    def duration_s(self) -> Fraction:
+        """Seconds of video."""
+        return self.frames / self.fps
+
+    def validate(self) -> None:
+        """Raise ValueError unless the video VAE can represent this shape: 8k+1 frames, sides 32k and at least 64."""
+        if self.frames < 1 or self.frames % TIME_FACTOR != 1:
+            below = max(self.frames - 1, 0) // TIME_FACTOR * TIME_FACTOR + 1
+            raise ValueError(
+                f"num_frames is {self.frames}; it must be 8k + 1: use {below} or {below + TIME_FACTOR}",
+            )
+        for name, size in (("height", self.height), ("width", self.width)):
+            if size < 2 * SPACE_FACTOR or size % SPACE_FACTOR:
+                near = max(2, round(size / SPACE_FACTOR)) * SPACE_FACTOR
+                raise ValueError(f"{name} is {size}; it must be a multiple of 32 and at least 64: use {near}")
+        if self.fps <= 0:
+            raise ValueError(f"fps is {self.fps}; it must be positive")
+
+
+class VideoLatentShape(NamedTuple):
+    """A batch of video latents; one token per latent cell."""
+
+    batch: int
+    channels: int
+    frames: int
+    height: int
+    width: int
+
+    @classmethod
+    def from_pixel_shape(cls, shape: VideoPixelShape, *, channels: int) -> "VideoLatentShape":
+        """Shape of the latent of a video: 8 times smaller in time (after the first frame), 32 times in space."""
+        frames = (shape.frames - 1) // TIME_FACTOR + 1
+        return cls(shape.batch, channels, frames, shape.height // SPACE_FACTOR, shape.width // SPACE_FACTOR)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens per sample."""
+        return self.frames * self.height * self.width
+
+    @property
+    def token_shape(self) -> tuple[int, int, int]:
+        """Shape `(b, t, c)` inside the transformer."""
+        return (self.batch, self.token_count, self.channels)
+
+
+class AudioLatentShape(NamedTuple):
+    """A batch of audio latents; one token per latent frame, its features channel-major, then mel."""
+
+    batch: int
+    channels: int
+    frames: int
+    mel_bins: int
+
+    @classmethod
+    def from_pixel_shape(
+        cls,
+        shape: VideoPixelShape,
+        *,
+        channels: int,
+        mel_bins: int,
+        rate_hz: float = 25.0,
+    ) -> "AudioLatentShape":
+        """Shape of the audio that goes with a video: the duration times `rate_hz`, ties rounded to even."""
+        frames = round(shape.duration_s * Fraction(rate_hz))
+        return cls(shape.batch, channels, frames, mel_bins)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens per sample."""
+        return self.frames
+
+    @property
+    def token_shape(self) -> tuple[int, int, int]:
+        """Shape `(b, t, c)` inside the transformer."""
+        return (self.batch, self.frames, self.channels * self.mel_bins)
+
+
+class StageCost(NamedTuple):
+    """What one stage of a generation took."""
+
+    name: str
+    seconds: float
+    peak_bytes: int
+    """Peak resident memory of the process during the stage; on CUDA, peak bytes allocated on the device."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AudioVideo:
+    """One generated clip."""
+
+    video: "Tensor"
+    """uint8 `(f, h, w, 3)`, RGB, on the CPU."""
+    fps: Fraction
+    waveform: "Tensor"
+    """float32 `(c, n)` in -1..1, on the CPU. Up to 50 ms shorter than the video (LTX-2's own audio length)."""
+    rate_hz: int
+    stages: tuple[StageCost, ...]
+    nfe: int
+    """Network function evaluations: transformer passes per sample, guidance passes counted one by one."""
