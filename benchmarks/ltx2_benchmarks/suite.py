@@ -39,6 +39,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 _SUFFIXES = (".jsonl", ".csv", ".txt")
 _COLUMNS = ("id", "text", "category", "language", "duration_s", "visual_text", "audio_text")
+_NESTED: dict[str, type[BaseModel]] = {
+    "expectations": Expectations,
+    "speech": SpeechLine,
+    "sound_events": SoundEvent,
+    "group": Group,
+}
 
 
 class Header(BaseModel):
@@ -195,11 +201,14 @@ def _validated(model: type[_Model], found: dict[str, Any], where: str) -> _Model
 
 
 def _explained(model: type[BaseModel], error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    *parents, last = first["loc"] or ("",)
-    if first["type"] == "extra_forbidden" and not parents:
-        return unknown("field", str(last), model.model_fields)
+    # An unknown field first: a misspelled name is also a missing one, and the spelling is the cause.
+    first = min(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
     path = ".".join(str(part) for part in first["loc"]) or "the prompt"
+    if first["type"] == "extra_forbidden":
+        *parents, last = first["loc"]
+        named = [part for part in parents if isinstance(part, str)]
+        holder = _NESTED[named[-1]] if named else model
+        return unknown(f"field in {named[-1]}" if named else "field", str(last), holder.model_fields)
     if first["type"] == "missing":
         return f"field {path}: found nothing, expected it to be there"
     expected = first["msg"].removeprefix("Value error, ")
