@@ -6,16 +6,16 @@ any time. A value that does not exist is null with a reason; there is no sentine
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from ltx2_reports.store import Journal, atomic_write, canonical_hash, read_journal, seal, strict_json, unseal
+from ltx2_reports.store import Journal, canonical_hash, read_journal, read_sealed, write_sealed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 RUN_FILE = "run.json"
 RECORDS_FILE = "records.jsonl"
 CLIPS_FOLDER = "clips"
@@ -141,6 +141,12 @@ class ClipRecord(Record):
     reason: Reason | None = None
     """Set exactly when there is no clip."""
 
+    @model_validator(mode="after")
+    def _clip_or_reason(self) -> Self:
+        if (self.file is None) != (self.reason is not None):
+            raise ValueError("expected either a file or a reason why there is none")
+        return self
+
 
 class ValueRecord(Record):
     """One value of one metric: of a clip, or (sample null) of the whole set."""
@@ -160,6 +166,12 @@ class ValueRecord(Record):
     """Set metrics: the value on prompts drawn with replacement; draw k uses the same prompts in every run."""
     warnings: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> Self:
+        if (self.value is None) != (self.reason is not None):
+            raise ValueError("expected either a value or a reason why there is none")
+        return self
+
 
 class ProtocolRecord(Record):
     """A protocol and its metric, written before the first value that names it."""
@@ -168,6 +180,12 @@ class ProtocolRecord(Record):
     id: str
     metric: MetricSpec
     protocol: Protocol
+
+    @model_validator(mode="after")
+    def _id_is_the_identity(self) -> Self:
+        if self.id != self.protocol.identity:
+            raise ValueError(f"found id {self.id!r}, the protocol's identity is {self.protocol.identity!r}")
+        return self
 
 
 class PromptRef(Record):
@@ -210,7 +228,8 @@ class ReferenceRef(Record):
 class ClipShape(Record):
     """What was asked of the model."""
 
-    num_frames: int
+    num_frames: int | None
+    """Null: from each prompt's duration."""
     height: int
     width: int
     fps: str
@@ -250,7 +269,7 @@ class Environment(Record):
 class RunHeader(Record):
     """Content of `run.json`."""
 
-    schema_version: int
+    schema_version: Literal[1]
     status: Literal["started", "done", "cancelled", "failed"]
     created_at: str
     spec: RunSpec
@@ -282,7 +301,7 @@ class Run:
 
 def write_header(folder: Path, header: RunHeader) -> None:
     """Write `run.json`, atomically."""
-    atomic_write(folder / RUN_FILE, strict_json(seal(header.model_dump(mode="json")), indent=1) + "\n")
+    write_sealed(folder / RUN_FILE, header.model_dump(mode="json"))
 
 
 def read_header(folder: Path) -> RunHeader:
@@ -294,12 +313,8 @@ def read_header(folder: Path) -> RunHeader:
     path = folder / RUN_FILE
     if not path.is_file():
         raise ValueError(f"{folder} is not a run folder: it has no {RUN_FILE}")
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); the file is damaged") from error
-    _refuse_other_versions(content, path)
-    return _validated(_HEADER, unseal(content, str(path)), str(path))
+    _refuse_newer(path)
+    return _validated(_HEADER, read_sealed(path), str(path))
 
 
 def open_journal(folder: Path) -> Journal:
@@ -319,10 +334,7 @@ def read_run(folder: Path) -> Run:
         ValueError: not a run folder, damaged (file and line named), or of a newer schema.
     """
     header = read_header(folder)
-    records = [
-        _validated(_LINE, line, f"{folder / RECORDS_FILE} line {number}")
-        for number, line in read_journal(folder / RECORDS_FILE)
-    ]
+    records = list(_read_records(folder / RECORDS_FILE))
     return Run(
         folder=folder,
         header=header,
@@ -332,11 +344,30 @@ def read_run(folder: Path) -> Run:
     )
 
 
+def _read_records(path: Path) -> Iterator[ClipRecord | ValueRecord | ProtocolRecord]:
+    protocols: dict[str, str] = {}
+    for number, line in read_journal(path):
+        record = _validated(_LINE, line, f"{path} line {number}")
+        if isinstance(record, ProtocolRecord):
+            protocols[record.id] = record.metric.id
+        elif isinstance(record, ValueRecord) and protocols.get(record.protocol) != record.metric:
+            raise ValueError(
+                f"{path} line {number}: no earlier line describes protocol {record.protocol!r} of metric "
+                f"{record.metric!r}; the file is damaged or not ours"
+            )
+        yield record
+
+
 def _only(kind: type[T], records: Iterable[Any]) -> list[T]:
     return [record for record in records if isinstance(record, kind)]
 
 
-def _refuse_other_versions(content: Any, path: Path) -> None:
+def _refuse_newer(path: Path) -> None:
+    """Only the version is looked at, since a newer schema may differ in everything else."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return  # read_sealed says what is wrong
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ValueError(

@@ -2,12 +2,15 @@
 
 A reader never sees half a file: data goes to a temporary file beside the target, is fsynced, replaces the target, and
 the folder is fsynced. A killed process leaves at most a temporary file (`sweep` removes it) or an unfinished last
-journal line (the reader drops it).
+journal line (the reader drops it). Every byte of what is read back is accounted for by a checksum and by the one
+spelling that the writer uses.
 """
 
 import hashlib
 import json
 import os
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,8 @@ from typing import Any
 
 TEMPORARY_SUFFIX = ".part"
 CHECKSUM_KEY = "sum"
+LINE_END = b"\n"
+_TEMPORARY = re.compile(r"\..*\.\d+-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX) + r"(\.[^.]*)?", re.DOTALL)
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:
@@ -57,11 +62,29 @@ def unseal(record: Any, where: str) -> dict[str, Any]:
     return bare
 
 
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read a JSON file that `write_sealed` wrote.
+
+    Raises:
+        ValueError: a byte was changed; the message names the file.
+    """
+    text = _decoded(path.read_bytes(), str(path))
+    content = _parsed(text, str(path))
+    if text != strict_json(content, indent=1) + "\n":
+        raise ValueError(f"{path}: not as it was written; the file was changed afterwards")
+    return unseal(content, str(path))
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file with a checksum, atomically."""
+    atomic_write(path, strict_json(seal(content), indent=1) + "\n")
+
+
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents, durably; return it."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
-        os.makedirs(folder, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         _sync_folder(folder.parent)
     return path
 
@@ -73,11 +96,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
     For writers that need a file name (media containers). The caller closes its file before leaving the block.
     """
     make_folder(target.parent)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{TEMPORARY_SUFFIX}{target.suffix}")
+    unique = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = target.with_name(f".{target.stem[:40]}.{unique}{TEMPORARY_SUFFIX}{target.suffix}")
     try:
         yield temporary
         _sync_file(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -90,8 +114,11 @@ def atomic_write(target: Path, data: bytes | str) -> None:
 
 
 def sweep(folder: Path) -> int:
-    """Remove temporary files that killed processes left below `folder`; return how many."""
-    stale = [path for path in folder.rglob(f".*{TEMPORARY_SUFFIX}*") if path.is_file()]
+    """Remove temporary files that killed processes left below `folder`; return how many.
+
+    Only for the process that holds the run's journal: another writer's temporary files look the same.
+    """
+    stale = [path for path in folder.rglob(".*") if _TEMPORARY.fullmatch(path.name) and path.is_file()]
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)
@@ -117,12 +144,21 @@ class Journal:
             raise
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one record as one line; when this returns the line is on disk."""
-        line = (strict_json(seal(record)) + "\n").encode()
-        view = memoryview(line)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        os.fsync(self._descriptor)
+        """Write one record as one line; when this returns the line is on disk, when it raises there is no trace of it.
+
+        Raises:
+            ValueError: a number is not finite.
+            OSError: the disk is full or gone.
+        """
+        view = memoryview((strict_json(seal(record)) + "\n").encode())
+        length = os.fstat(self._descriptor).st_size
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except BaseException:
+            os.ftruncate(self._descriptor, length)
+            raise
 
     def close(self) -> None:
         """Release the lock and the file."""
@@ -136,9 +172,9 @@ class Journal:
 
     def _drop_unfinished_line(self) -> None:
         data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole != len(data):
-            os.ftruncate(self._descriptor, whole)
+        finished = _finished(data, self.path)
+        if len(finished) != len(data):
+            os.ftruncate(self._descriptor, len(finished))
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -149,15 +185,45 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     if not path.exists():
         return
-    data = path.read_bytes()
-    finished = data[: data.rfind(b"\n") + 1]
-    for number, line in enumerate(finished.split(b"\n")[:-1], start=1):
-        where = f"{path} line {number}"
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{where}: not JSON ({error}); the file was changed after it was written") from error
-        yield number, unseal(record, where)
+    for number, line in enumerate(_finished(path.read_bytes(), path).split(LINE_END)[:-1], start=1):
+        yield number, _record_of(line, f"{path} line {number}")
+
+
+def _finished(data: bytes, path: Path) -> bytes:
+    """`data` without the unfinished last line.
+
+    A write that was cut short leaves the beginning of a line. A whole record with one more byte that is no line end
+    cannot come from that: the line end was overwritten.
+    """
+    end = data.rfind(LINE_END) + 1
+    where = f"{path} line {data.count(LINE_END) + 1}"
+    try:
+        _record_of(data[end:-1], where)
+    except ValueError:
+        return data[:end]
+    raise ValueError(f"{where}: ends with byte {data[-1]:#04x} instead of a line end; the file was changed")
+
+
+def _record_of(line: bytes, where: str) -> dict[str, Any]:
+    text = _decoded(line, where)
+    content = _parsed(text, where)
+    if text != strict_json(content):
+        raise ValueError(f"{where}: not as it was written; the file was changed afterwards")
+    return unseal(content, where)
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 ({error.reason}); the file was changed after it was written") from error
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON ({error}); the file was changed after it was written") from error
 
 
 def _lock(descriptor: int, path: Path) -> None:
