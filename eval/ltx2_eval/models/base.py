@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ltx2_eval.clip import Clip
-from ltx2_reports.records import Scalar, Stage
+from ltx2_reports.records import ClipShape, Scalar, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,9 @@ class Model(Protocol):
 
     def identity(self) -> dict[str, Scalar]:
         """Everything that decides the output besides the request: weights' SHA-256, settings, device, dtype."""
+
+    def preferred_shape(self) -> ClipShape | None:
+        """Size and frame rate to ask for where the user names none; None where it does not matter."""
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Make one clip; an exception concerns this sample only."""

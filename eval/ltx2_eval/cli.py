@@ -1,0 +1,195 @@
+"""The `ltx2-eval` command. Parsing and printing only; every command imports what it needs when it runs.
+
+    ltx2-eval run                          # the embedded model, suite and metrics: table and report
+    ltx2-eval score ./my-clips             # metrics for any folder of clips
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ltx2_eval.commands import options
+
+app = typer.Typer(
+    name="ltx2-eval",
+    help="Evaluate and benchmark text-to-audio+video generation, with the LTX-2 model built in.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+weights_app = typer.Typer(help="Pretrained weights: fetch, verify, show.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(weights_app, name="weights")
+
+
+@app.command(epilog="Example: ltx2-eval run --model ltx2:nano --model mine=folder:clips --suite world --out runs/first")
+def run(
+    model: options.Models = None,
+    suite: options.SuiteName = "world",
+    metric: options.Metrics = None,
+    profile: options.Profile = "offline",
+    reference: options.ReferenceName = "world:24",
+    seed: options.Seeds = None,
+    limit: options.Limit = None,
+    size: options.Size = None,
+    fps: options.Fps = None,
+    frames: options.Frames = None,
+    container: options.Container = "mp4",
+    baseline: options.Baseline = None,
+    out: options.Out = None,
+    device: options.Device = "cpu",
+    max_failed: options.MaxFailed = 0.0,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Generate, score and report in one go; without arguments, the embedded default.
+
+    Without --model, compares the bundled nano model with and without guidance, and the procedural world itself.
+    Running the same command again resumes, or prints the table again.
+    """
+    from ltx2_eval.commands.run import run_command
+
+    run_command(_given(locals()))
+
+
+@app.command(epilog="Example: ltx2-eval generate --model ltx2:nano@steps=20 --suite smoke --seed 0 --seed 1 --out runs/smoke")
+def generate(
+    model: options.Models = None,
+    suite: options.SuiteName = "world",
+    seed: options.Seeds = None,
+    limit: options.Limit = None,
+    size: options.Size = None,
+    fps: options.Fps = None,
+    frames: options.Frames = None,
+    container: options.Container = "mp4",
+    out: options.Out = None,
+    device: options.Device = "cpu",
+    max_failed: options.MaxFailed = 0.0,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Make the clips of a suite; each model gets a run folder below --out."""
+    from ltx2_eval.commands.run import generate_command
+
+    generate_command(_given(locals()))
+
+
+@app.command(epilog="Example: ltx2-eval score ./clips --reference ./real-clips --out runs/scored")
+def score(
+    target: Annotated[Path, typer.Argument(help="A run folder, or any folder of clips (prompts.jsonl or .csv beside).")],
+    metric: options.Metrics = None,
+    profile: options.Profile = "offline",
+    reference: options.ReferenceName = "",
+    system: Annotated[str, typer.Option(help="Label in tables; default: the folder's name.")] = "",
+    out: options.Out = None,
+    device: options.Device = "cpu",
+    max_failed: options.MaxFailed = 0.0,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Compute metrics for a run or a folder of clips; a bad clip is a record with a reason."""
+    from ltx2_eval.commands.score import score_command
+
+    score_command(_given(locals()))
+
+
+@app.command(epilog="Example: ltx2-eval report runs/first/nano runs/first/world --out report")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold run folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html and table.md, .csv, .tex.")] = Path("report"),
+    baseline: options.Baseline = None,
+    strict: Annotated[bool, typer.Option(help="Refuse values of different protocols instead of splitting columns.")] = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write the comparison table and the HTML report of one or more runs."""
+    from ltx2_eval.commands.report import report_command
+
+    report_command(_given(locals()))
+
+
+@app.command(name="list", epilog="Example: ltx2-eval list metrics")
+def list_(
+    what: Annotated[
+        str, typer.Argument(help="models, suites, metrics, extractors, profiles or weights; default: all.")
+    ] = "all",
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show what there is."""
+    from ltx2_eval.commands.inventory import list_command
+
+    list_command(_given(locals()))
+
+
+@app.command(epilog="Example: ltx2-eval doctor")
+def doctor(json: options.Json = False, debug: options.Debug = False) -> None:
+    """Check this machine, and say what is missing and the command that mends it."""
+    from ltx2_eval.commands.inventory import doctor_command
+
+    doctor_command(_given(locals()))
+
+
+@weights_app.command(epilog="Example: ltx2-eval weights pull --profile offline")
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Names, as in `ltx2-eval weights status`.")] = None,
+    profile: Annotated[str, typer.Option(help="Instead of names: all weights of a profile.")] = "",
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Fetch weights, check their hash, and keep them as safetensors in the cache."""
+    from ltx2_eval.commands.weights import pull_command
+
+    pull_command(_given(locals()))
+
+
+@weights_app.command(epilog="Example: ltx2-eval weights status --json")
+def status(json: options.Json = False, debug: options.Debug = False) -> None:
+    """Show which weights are here, where each comes from, and its licence."""
+    from ltx2_eval.commands.weights import status_command
+
+    status_command(_given(locals()))
+
+
+@weights_app.command(epilog="Example: ltx2-eval weights verify")
+def verify(json: options.Json = False, debug: options.Debug = False) -> None:
+    """Read every weight file in the cache again and check its hash."""
+    from ltx2_eval.commands.weights import verify_command
+
+    verify_command(_given(locals()))
+
+
+def _given(arguments: dict[str, Any]) -> options.Given:
+    return options.Given(arguments)
+
+
+def main() -> None:
+    """Entry point: errors are one sentence; exit codes 0 done, 1 failed, 2 wrong use, 130 stopped."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _leave("stopped; what was finished is saved, and the same command resumes", 130)
+    except ValueError as error:
+        _leave(str(error), 2, error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _leave(f"{where}{error.strerror or error}; what was finished is saved, and the same command resumes", 1, error)
+    except Exception as error:
+        _leave(f"{type(error).__name__}: {error} (--debug prints the traceback)", 1, error)
+
+
+def _leave(message: str, code: int, error: Exception | None = None) -> None:
+    if error is not None and "--debug" in sys.argv:
+        raise error
+    from ltx2_reports.escape import for_terminal
+
+    print(f"ltx2-eval: {for_terminal(' '.join(message.split()))}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""`list` and `doctor`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ltx2_benchmarks.nearest import unknown
+from ltx2_eval.commands.checks import CHECKS, Finding
+from ltx2_eval.commands.options import Given
+from ltx2_reports.escape import for_terminal
+from ltx2_reports.store import strict_json
+
+Rows = list[dict[str, Any]]
+
+
+def list_command(given: Given) -> None:
+    """Print the inventory."""
+    if given.what != "all" and given.what not in _LISTS:
+        raise ValueError(unknown("list", given.what, [*_LISTS, "all"]))
+    names = list(_LISTS) if given.what == "all" else [given.what]
+    found = {name: _LISTS[name]() for name in names}
+    if given.json:
+        print(strict_json(found))
+        return
+    for name, rows in found.items():
+        _print_table(name, rows)
+
+
+def doctor_command(given: Given) -> None:
+    """Check this machine; exit code 1 if something that `run` needs is missing."""
+    findings = [check() for check in CHECKS]
+    if given.json:
+        print(strict_json([finding._asdict() for finding in findings]))
+    else:
+        for finding in findings:
+            _print_finding(finding)
+    if any(finding.state == "missing" for finding in findings):
+        raise SystemExit(1)
+
+
+def _print_finding(finding: Finding) -> None:
+    mark = {"ok": "ok     ", "optional": "absent ", "missing": "MISSING"}[finding.state]
+    mend = f"  ->  {finding.mend}" if finding.mend else ""
+    print(for_terminal(f"{mark}  {finding.what}: {finding.found}{mend}"))
+
+
+def _print_table(name: str, rows: Rows) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=name, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in rows[0] if rows else ():
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(for_terminal(_cell(value))) for value in row.values()))
+    Console().print(table)
+    print()
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
+
+
+def _models() -> Rows:
+    from ltx2_eval.models.registry import KINDS, plugins
+
+    built_in = [{"name": name, "usage": kind.usage, "what": kind.title} for name, kind in KINDS.items()]
+    return [*built_in, *({"name": name, "usage": name, "what": f"plug-in {value}"} for name, value in plugins().items())]
+
+
+def _suites() -> Rows:
+    from ltx2_benchmarks.suite import list_suites, load_suite
+
+    suites = [load_suite(name) for name in list_suites()]
+    return [
+        {
+            "name": suite.name,
+            "version": suite.version,
+            "prompts": len(suite.prompts),
+            "hash": suite.sha256[:12],
+            "licence": suite.licence,
+            "what": suite.title,
+        }
+        for suite in suites
+    ]
+
+
+def _metrics() -> Rows:
+    from ltx2_eval.metrics.catalogue import catalogue
+
+    arrows = {"up": "↑", "down": "↓", "zero": "→0", "none": ""}
+    return [
+        {
+            "id": entry.spec.id,
+            "best": arrows[entry.spec.direction],
+            "unit": entry.spec.unit,
+            "of": entry.spec.level,
+            "needs": list(entry.spec.needs),
+            "extractor": entry.extractor,
+            "what": entry.spec.title,
+        }
+        for entry in catalogue().values()
+    ]
+
+
+def _extractors() -> Rows:
+    from ltx2_eval.extractors.catalogue import EXTRACTORS
+
+    return [
+        {"id": spec.id, "stream": spec.stream, "dimension": spec.dimension, "weights": spec.weights, "what": spec.title}
+        for spec in EXTRACTORS.values()
+    ]
+
+
+def _profiles() -> Rows:
+    from ltx2_eval.metrics.catalogue import PROFILES
+
+    return [{"profile": name, "metrics": list(metrics)} for name, metrics in PROFILES.items()]
+
+
+def _weights() -> Rows:
+    from ltx2_eval.commands.weights import rows
+
+    return rows()
+
+
+_LISTS: dict[str, Callable[[], Rows]] = {
+    "models": _models,
+    "suites": _suites,
+    "metrics": _metrics,
+    "extractors": _extractors,
+    "profiles": _profiles,
+    "weights": _weights,
+}

@@ -1,0 +1,144 @@
+"""From command-line words to the objects a run needs; every mistake is found before work starts."""
+
+import dataclasses
+import re
+from fractions import Fraction
+from pathlib import Path
+
+from ltx2_benchmarks.suite import Suite, load_suite
+from ltx2_eval.commands.options import Given
+from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.catalogue import chosen
+from ltx2_eval.models.base import Model
+from ltx2_eval.models.registry import ModelContext, load_model
+from ltx2_eval.reference import Reference, load_reference
+from ltx2_eval.runner import GenerationPlan, ScoringPlan
+from ltx2_reports.names import distinct, safe_name
+from ltx2_reports.records import ClipShape
+from ltx2_reports.store import canonical_hash
+
+CONTAINERS = ("mp4", "mkv")
+RUNS_FOLDER = Path("ltx2-eval-runs")
+DEFAULT_MODELS = ("nano=ltx2:nano", "nano-unguided=ltx2:nano@guidance=none", "world=world")
+FALLBACK_SHAPE = ClipShape(num_frames=None, height=512, width=768, fps="24")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class System:
+    """One row of the comparison."""
+
+    label: str
+    model_name: str
+    model: Model
+
+
+def suite_of(given: Given) -> Suite:
+    """The suite, cut to --limit."""
+    suite = load_suite(given.suite)
+    if given.limit is None or given.limit >= len(suite.prompts):
+        return suite
+    return dataclasses.replace(suite, name=f"{suite.name}[:{given.limit}]", prompts=suite.prompts[: given.limit])
+
+
+def systems_of(given: Given, suite: Suite) -> list[System]:
+    """The models with their labels, which become folder names."""
+    context = ModelContext(device=device_of(given.device), suite=suite, container=container_of(given.container))
+    systems = []
+    for text in given.model or DEFAULT_MODELS:
+        name, model = load_model(text, context)
+        label = name.label or re.sub(r"[^\w.+-]+", "-", name.given).strip("-.")[:60]
+        systems.append(System(label=safe_name(label), model_name=name.given, model=model))
+    distinct([system.label for system in systems])
+    return systems
+
+
+def generation_plan(given: Given, suite: Suite, systems: list[System]) -> GenerationPlan:
+    """What to make; all systems are asked for the same clips."""
+    return GenerationPlan(
+        suite=suite,
+        seeds=tuple(dict.fromkeys(given.seed or (0,))),
+        clip=_shape(given, systems),
+        container=container_of(given.container),
+        device=given.device,
+    )
+
+
+def scoring_plan(given: Given, container: str) -> ScoringPlan:
+    """What to compute; fetches weights first where --pull says so."""
+    entries = chosen(given.metric or (), given.profile)
+    if given.pull:
+        pull_for(entries)
+    pool = ExtractorPool(device_of(given.device))
+    return ScoringPlan(entries=entries, reference=_reference(given, entries, pool, container), pool=pool)
+
+
+def pull_for(entries: tuple[MetricEntry, ...]) -> None:
+    """Fetch the weights that these metrics need."""
+    from ltx2_eval import weights
+    from ltx2_eval.extractors.catalogue import EXTRACTORS
+
+    needed = {EXTRACTORS[entry.extractor].weights for entry in entries if entry.extractor}
+    weights.pull(sorted(name for name in needed if name))
+
+
+def container_of(name: str) -> str:
+    """Check the container's name."""
+    if name not in CONTAINERS:
+        raise ValueError(f"container {name!r}: expected one of {', '.join(CONTAINERS)}")
+    return name
+
+
+def device_of(name: str) -> str:
+    """Check that the device exists."""
+    import torch
+
+    if name != "cpu" and not name.startswith("cuda"):
+        raise ValueError(f"device {name!r}: expected cpu, cuda or cuda:N")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r}: this PyTorch sees no CUDA device; use --device cpu, or see `ltx2-eval doctor`")
+    return name
+
+
+def output_folder(given: Given, name: str, *parts: object) -> Path:
+    """--out, or a folder of the working directory that the same command always finds again."""
+    if given.out is not None:
+        return Path(given.out).expanduser()
+    return RUNS_FOLDER / f"{name}-{canonical_hash([str(part) for part in parts])[:8]}"
+
+
+def _reference(
+    given: Given, entries: tuple[MetricEntry, ...], pool: ExtractorPool, container: str
+) -> Reference | None:
+    wanted = [entry for entry in entries if "reference" in entry.spec.needs]
+    if not given.reference or not wanted:
+        return None
+    return load_reference(given.reference, container)
+
+
+def _shape(given: Given, systems: list[System]) -> ClipShape:
+    preferred = next((shape for system in systems if (shape := system.model.preferred_shape())), FALLBACK_SHAPE)
+    width, height = _size(given.size) if given.size else (preferred.width, preferred.height)
+    return ClipShape(
+        num_frames=given.frames or preferred.num_frames,
+        height=height,
+        width=width,
+        fps=_fps(given.fps) if given.fps else preferred.fps,
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or 0 in (size := (int(match[1]), int(match[2]))):
+        raise ValueError(f"size {text!r}: expected WIDTHxHEIGHT, as in 768x512")
+    return size
+
+
+def _fps(text: str) -> str:
+    try:
+        fps = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"fps {text!r}: expected a number or a fraction, as in 24 or 30000/1001") from None
+    if not 1 <= fps <= 240:
+        raise ValueError(f"fps {text!r}: expected 1 to 240")
+    return str(fps)

@@ -1,0 +1,38 @@
+"""Extractors of a run, each loaded once and only when a feature is really missing."""
+
+from ltx2_eval import weights
+from ltx2_eval.extractors.base import Extractor, ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
+
+
+class ExtractorPool:
+    """Loads extractors on first use; one that cannot be loaded is not tried again."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self._loaded: dict[str, Extractor | NotAvailable] = {}
+
+    def spec(self, extractor: str) -> ExtractorSpec:
+        """What is known of an extractor without loading it."""
+        return EXTRACTORS[extractor]
+
+    def weights_sha256(self, extractor: str) -> str | None:
+        """Hash of the weights as published, None where the extractor has none or it is not known yet."""
+        name = EXTRACTORS[extractor].weights
+        return weights.weights_sha256(name) if name else None
+
+    def get(self, extractor: str) -> Extractor:
+        """The loaded extractor.
+
+        Raises:
+            NotAvailable: its weights are missing.
+        """
+        if extractor not in self._loaded:
+            try:
+                self._loaded[extractor] = load_extractor(extractor, device=self.device)
+            except NotAvailable as error:
+                self._loaded[extractor] = error
+        found = self._loaded[extractor]
+        if isinstance(found, NotAvailable):
+            raise found
+        return found

@@ -1,0 +1,78 @@
+"""Plan -> clips: each missing sample is made, written atomically and recorded; a bad one is a record."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ltx2_eval.attempt import attempt
+from ltx2_eval.media import write_clip
+from ltx2_eval.models.base import Generated, GenerationRequest, Model
+from ltx2_eval.plan import Sample, request
+from ltx2_eval.recording import Recorder
+from ltx2_reports.records import CLIPS_FOLDER, ClipRecord, ClipShape, Reason, Stage
+from ltx2_reports.store import atomic_path, file_hash
+
+Progress = Callable[[str, int, int], None]
+"""Called as (what is done, finished, total)."""
+
+
+def generate(
+    recorder: Recorder, plan: Sequence[Sample], model: Model, shape: ClipShape, container: str, progress: Progress
+) -> None:
+    """Make every sample of the plan that the run does not have yet."""
+    for done, sample in enumerate(plan):
+        progress("generate", done, len(plan))
+        if sample.id not in recorder.run.clips:
+            recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container))
+    progress("generate", len(plan), len(plan))
+
+
+def make_clip(folder: Path, sample: Sample, model: Model, shape: ClipShape, container: str) -> ClipRecord:
+    """Make one sample: a function of its inputs that ends in a record and knows nothing of its neighbours."""
+    asked = request(sample, shape)
+    generated, reason = attempt("generate", lambda: _checked(model.generate(asked), asked))
+    if generated is None:
+        return _record(sample, None, None, generated, reason)
+    began = time.perf_counter()
+    file, reason = attempt("write", lambda: _write(folder, sample, generated, container))
+    write = Stage(name="write", seconds=time.perf_counter() - began, peak_bytes=None)
+    return _record(sample, file, write, generated, reason if file is None else None, folder)
+
+
+def _checked(generated: Generated, asked: GenerationRequest) -> Generated:
+    if (generated.clip is None) == (generated.file is None):
+        raise ValueError(f"the model returned {generated!r} for {asked.sample}, expected either a clip or a file")
+    return generated
+
+
+def _write(folder: Path, sample: Sample, generated: Generated, container: str) -> str:
+    suffix = f".{container}" if generated.file is None else generated.file.suffix.lower()
+    name = f"{CLIPS_FOLDER}/{sample.id}{suffix}"
+    with atomic_path(folder / name) as temporary:
+        if generated.clip is not None:
+            write_clip(generated.clip, temporary, container=container)
+        elif generated.file is not None:
+            shutil.copyfile(generated.file, temporary)
+    return name
+
+
+def _record(
+    sample: Sample,
+    file: str | None,
+    write: Stage | None,
+    generated: Generated | None,
+    reason: Reason | None,
+    folder: Path | None = None,
+) -> ClipRecord:
+    stages = (*(generated.stages if generated else ()), *((write,) if write else ()))
+    return ClipRecord(
+        sample=sample.id,
+        prompt_id=sample.prompt.id,
+        seed=sample.seed,
+        file=file,
+        sha256=file_hash(folder / file) if folder and file else None,
+        stages=stages,
+        details=generated.details if generated else {},
+        reason=reason,
+    )

@@ -1,0 +1,1 @@
+"""Metrics: what each gets and answers, and all of them by name."""

@@ -1,0 +1,172 @@
+"""Clips -> values: every clip is decoded at most once for all the metrics and features that still miss it."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltx2_benchmarks.suite import Prompt
+from ltx2_eval.attempt import attempt
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.features import FeatureCache
+from ltx2_eval.generate import Progress
+from ltx2_eval.media import read_clip
+from ltx2_eval.metrics.base import MetricEntry, Outcome, Subject
+from ltx2_eval.metrics.catalogue import clip_metric
+from ltx2_eval.protocol import protocol_of
+from ltx2_eval.recording import Recorder
+from ltx2_reports.records import ClipRecord, Protocol, Reason, RunHeader, ValueRecord
+from ltx2_reports.store import file_hash
+
+_FINAL = ("not_applicable", "abstained", "failed", "too_few")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judge:
+    """What scoring a clip needs besides the clip."""
+
+    entries: tuple[MetricEntry, ...]
+    pool: ExtractorPool
+    cache: FeatureCache
+    prompts: Mapping[str, Prompt]
+    """By prompt id; a clip whose prompt is not here is judged without one."""
+    protocols: Mapping[str, Protocol]
+    """Of each clip metric, by metric id."""
+
+
+def judge_of(
+    header: RunHeader,
+    entries: tuple[MetricEntry, ...],
+    pool: ExtractorPool,
+    cache: FeatureCache,
+    prompts: Mapping[str, Prompt],
+) -> Judge:
+    """A judge for the clips of one run, with the protocols that hold here and now."""
+    protocols = {
+        entry.spec.id: protocol_of(entry, header.spec.suite, pool, header.environment)
+        for entry in entries
+        if entry.spec.level == "clip"
+    }
+    return Judge(entries=entries, pool=pool, cache=cache, prompts=prompts, protocols=protocols)
+
+
+class Media:
+    """A clip file, opened on first need: hash checked, decoded once, features by extractor."""
+
+    def __init__(self, path: Path, sha256: str, judge: Judge) -> None:
+        self._path, self._sha256, self._judge = path, sha256, judge
+
+    @functools.cached_property
+    def decoded(self) -> tuple[Clip, None] | tuple[None, Reason]:
+        """The clip, or why there is none."""
+        return attempt("decode", self._read)
+
+    def features(self, extractor: str) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
+        """(k, d) features, from the cache where they are there."""
+        return attempt("features", lambda: self._features(extractor))
+
+    def _read(self) -> Clip:
+        if file_hash(self._path) != self._sha256:
+            raise ValueError(f"{self._path.name} was changed after it was recorded; make or score it in a new run")
+        return read_clip(self._path)
+
+    def _features(self, extractor: str) -> NDArray[np.float32]:
+        pool, cache = self._judge.pool, self._judge.cache
+        spec, weights = pool.spec(extractor), pool.weights_sha256(extractor)
+        cached = cache.get(self._sha256, spec, weights)
+        if cached is not None:
+            return cached
+        network = pool.get(extractor)
+        clip, reason = self.decoded
+        if clip is None:
+            assert reason is not None
+            raise NotApplicable(f"the clip cannot be decoded: {reason.message}")
+        features = network.features(clip)
+        cache.put(self._sha256, spec, weights, features)
+        return features
+
+
+def score_clips(recorder: Recorder, judge: Judge, progress: Progress) -> None:
+    """Compute every clip metric of every clip that the run does not have yet, and the features set metrics need."""
+    clips = sorted(recorder.run.clips.values(), key=lambda record: record.sample)
+    for done, record in enumerate(clips):
+        progress("score", done, len(clips))
+        for value, entry in _missing_values(recorder, judge, record):
+            recorder.add_value(value, judge.protocols[entry.spec.id], entry.spec)
+    progress("score", len(clips), len(clips))
+
+
+def _missing_values(recorder: Recorder, judge: Judge, record: ClipRecord) -> Iterator[tuple[ValueRecord, MetricEntry]]:
+    media = media_of(recorder.folder, record, judge)
+    for entry in judge.entries:
+        if entry.spec.level == "clip" and not _is_current(recorder, judge, record, entry):
+            yield _value(record, judge.protocols[entry.spec.id], _outcome(record, media, entry, judge)), entry
+    if media is not None:
+        for extractor in sorted({e.extractor for e in judge.entries if e.extractor and e.spec.level == "set"}):
+            media.features(extractor)  # while the clip is decoded; set metrics read them from the cache
+
+
+def media_of(folder: Path, record: ClipRecord, judge: Judge) -> Media | None:
+    """The clip's file, or None where none was made."""
+    if record.file is None or record.sha256 is None:
+        return None
+    return Media(folder / record.file, record.sha256, judge)
+
+
+def _is_current(recorder: Recorder, judge: Judge, record: ClipRecord, entry: MetricEntry) -> bool:
+    """Whether the run has this value, under today's protocol and not for want of weights."""
+    known = recorder.run.values.get((record.sample, entry.spec.id))
+    if known is None:
+        return False
+    if known.protocol != judge.protocols[entry.spec.id].identity:
+        return False
+    return known.reason is None or known.reason.kind in _FINAL
+
+
+def _outcome(record: ClipRecord, media: Media | None, entry: MetricEntry, judge: Judge) -> Outcome:
+    if media is None:
+        return Outcome(reason=record.reason)
+    features = extractor = None
+    if entry.extractor:
+        features, reason = media.features(entry.extractor)
+        if features is None:
+            return Outcome(reason=reason)
+        extractor, reason = attempt("features", functools.partial(judge.pool.get, entry.extractor))
+        if extractor is None:
+            return Outcome(reason=reason)
+    clip, reason = media.decoded
+    if clip is None:
+        return Outcome(reason=reason)
+    subject = Subject(clip=clip, record=record, prompt=judge.prompts.get(record.prompt_id))
+    metric = clip_metric(entry)
+    outcome, reason = attempt("metric", lambda: _judged(entry, metric(subject, features, extractor, **entry.settings)))
+    return Outcome(reason=reason) if outcome is None else outcome
+
+
+def _judged(entry: MetricEntry, outcome: Outcome) -> Outcome:
+    """Refuse what is not a result: neither value nor reason, both, not finite, or outside the metric's range."""
+    if (outcome.value is None) == (outcome.reason is None):
+        raise ValueError(f"{entry.spec.id} gave {outcome!r}, expected either a value or a reason")
+    low, high = entry.spec.range
+    value = outcome.value
+    if value is not None and not (np.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)):
+        raise ValueError(f"{entry.spec.id} gave {value}, outside its range {low} to {high}")
+    return outcome
+
+
+def _value(record: ClipRecord, protocol: Protocol, outcome: Outcome) -> ValueRecord:
+    return ValueRecord(
+        sample=record.sample,
+        metric=protocol.metric,
+        protocol=protocol.identity,
+        value=None if outcome.value is None else float(outcome.value),
+        reason=outcome.reason,
+        details=outcome.details,
+        warnings=outcome.warnings,
+    )
+
