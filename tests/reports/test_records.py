@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ltx2_reports import records, store
 from pydantic import ValidationError
+
+from ltx2_reports import records, store
 
 MakeRun = Callable[..., Path]
 GOLDEN = Path(__file__).parents[1] / "golden"
