@@ -145,7 +145,7 @@ class ResnetBlock2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(b, in_channels, t, m) -> (b, out_channels, t, m)."""
         h = self.conv1(pixel_norm_silu(x, self.eps))
-        h = self.conv2(pixel_norm_silu(h, self.eps))
+        h = self.conv2(pixel_norm_silu(h, self.eps, overwrite=True))
         return add(h, x if self.nin_shortcut is None else self.nin_shortcut(x))
 
 

@@ -32,7 +32,8 @@ class Conv3d(nn.Module):
         """(b, c, f, h, w) -> (b, out_channels, f, h, w)."""
         if self.reflect:
             x = reflect_space(x)
-        return self.conv(replicate_time(x, *self.frames_around))
+        x = replicate_time(x, *self.frames_around)
+        return self.conv(x)
 
 
 def replicate_time(x: Tensor, before: int, after: int) -> Tensor:

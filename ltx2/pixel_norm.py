@@ -1,32 +1,29 @@
-"""The activation of both autoencoders: RMS normalisation over channels without weights, then SiLU."""
+"""The activation of both autoencoders, RMS normalisation over channels without weights and SiLU, sparing of memory."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def pixel_norm(x: Tensor, eps: float) -> Tensor:
-    """Divide each position by the root mean square of its channels, `x / sqrt(mean(x^2) + eps)`.
+def pixel_norm_silu(x: Tensor, eps: float, *, overwrite: bool = False) -> Tensor:
+    """SiLU of each position divided by the root mean square of its channels, `x / sqrt(mean(x^2) + eps)`.
 
-    The mean is taken in float32 whatever the dtype of `x`, without a float32 copy of it.
+    The mean is accumulated in float32 whatever the dtype of `x`.
 
     Args:
         x: (b, c, ...).
         eps: added to the mean square; 1e-8 in the video autoencoder, 1e-6 in the audio one.
+        overwrite: `x` is a temporary that nobody reads afterwards; its memory is used again if no gradient is needed.
 
     Returns:
         Same shape and dtype as `x`.
     """
-    norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
-    return x * torch.rsqrt(norm.square() / x.shape[1] + eps).to(x.dtype)
-
-
-def pixel_norm_silu(x: Tensor, eps: float) -> Tensor:
-    """`silu(pixel_norm(x))`, with one buffer fewer when no gradient is needed."""
-    y = pixel_norm(x, eps)
+    mean = x.square().mean(dim=1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    scale = torch.rsqrt(mean + eps).to(x.dtype)
+    y = x.mul_(scale) if overwrite and not x.requires_grad else x * scale
     return F.silu(y, inplace=not y.requires_grad)
 
 
 def add(h: Tensor, x: Tensor) -> Tensor:
-    """`h + x`, written into `h` when no gradient is needed; `h` must be a tensor that nobody else reads."""
+    """`h + x`, written into `h` when no gradient is needed; `h` must be a temporary that nobody else reads."""
     return h + x if h.requires_grad or x.requires_grad else h.add_(x)

@@ -4,6 +4,7 @@ Module and parameter names are those of the published files (Lightricks/LTX-2, `
 """
 
 import math
+from collections.abc import Iterator
 
 from einops import rearrange, reduce
 from torch import Tensor, nn
@@ -95,8 +96,8 @@ class VideoEncoder(nn.Module):
         _check_video(video, self.config)
         size = self.config.patch_size
         x = self.conv_in(rearrange(video, _PATCHIFY, ph=size, pw=size))
-        for block in self.down_blocks:
-            x = block(x)
+        for layer in _layers(self.down_blocks):
+            x = layer(x)
         mean, logvar = self.conv_out(pixel_norm_silu(x, self.config.norm_eps)).split(
             (self.config.latent_channels, 1), dim=1
         )
@@ -128,14 +129,14 @@ class VideoDecoder(nn.Module):
         """Raw (not normalised) latent (b, c, f, h, w) -> frames (b, 3, 8 * (f - 1) + 1, 32 * h, 32 * w)."""
         _check_latent(latent, self.config)
         x = self.conv_in(latent)
-        for block in self.up_blocks:
-            x = block(x)
+        for layer in _layers(self.up_blocks):
+            x = layer(x)
         x = self.conv_out(pixel_norm_silu(x, self.config.norm_eps))
         return rearrange(x, _UNPATCHIFY, ph=self.config.patch_size, pw=self.config.patch_size)
 
 
 class ResnetStack(nn.Module):
-    """`n` residual blocks of equal width."""
+    """`n` residual blocks of equal width; a name for keys, the encoder and decoder walk its blocks themselves."""
 
     def __init__(
         self, channels: int, n: int, eps: float, *, causal: bool, spatial_padding: SpatialPadding = "zeros"
@@ -144,12 +145,6 @@ class ResnetStack(nn.Module):
         self.res_blocks = nn.ModuleList(
             ResnetBlock3d(channels, eps, causal=causal, spatial_padding=spatial_padding) for _ in range(n)
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, c, f, h, w) -> same shape."""
-        for block in self.res_blocks:
-            x = block(x)
-        return x
 
 
 class ResnetBlock3d(nn.Module):
@@ -164,7 +159,7 @@ class ResnetBlock3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, f, h, w) -> same shape."""
         h = self.conv1(pixel_norm_silu(x, self.eps))
-        return add(self.conv2(pixel_norm_silu(h, self.eps)), x)
+        return add(self.conv2(pixel_norm_silu(h, self.eps, overwrite=True)), x)
 
 
 class SpaceToDepthDownsample(nn.Module):
@@ -202,6 +197,15 @@ class DepthToSpaceUpsample(nn.Module):
         h = add(self.conv(x).unflatten(1, (self.repeats, -1)), x.unsqueeze(1))
         h = rearrange(h, "b r (c pf ph pw) f h w -> b (r c) (f pf) (h ph) (w pw)", **self.stride)
         return h[:, :, 1:]
+
+
+def _layers(blocks: nn.ModuleList) -> Iterator[nn.Module]:
+    """The blocks in order, stacks taken apart, so that no caller keeps a stack's input alive while the stack runs."""
+    for block in blocks:
+        if isinstance(block, ResnetStack):
+            yield from block.res_blocks
+        else:
+            yield block
 
 
 _ENCODER_STRIDES: dict[BlockKind, tuple[int, int, int]] = {
