@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 MOST_BYTES = 200
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|]')
-_HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)", re.IGNORECASE)
 
 
@@ -30,7 +29,7 @@ def _trouble(name: str) -> str | None:
         return "it is empty"
     if name[0] in ".-~ " or name[-1] in ". ":
         return "it begins with one of '.', '-', '~' or a blank, or ends with a dot or a blank"
-    hidden = next((letter for letter in name if unicodedata.category(letter) in _HIDDEN_CATEGORIES), None)
+    hidden = next((letter for letter in name if not letter.isprintable()), None)
     if hidden is not None:
         return f"it holds the invisible character U+{ord(hidden):04X}"
     forbidden = _FORBIDDEN.search(name)
