@@ -80,7 +80,7 @@ def sample_scene(
                 objects=cast.objects,
                 strikes=tuple(sorted(cast.strikes, key=lambda strike: strike.time_s)),
             )
-            if _in_view(scene):
+            if _in_view(scene) and _clear_side(scene):
                 return scene
     raise ValueError(f"no {chosen!r} scene fits {width}x{height} and {frames} frames at {fps}; use a longer clip")
 
@@ -119,3 +119,8 @@ def _in_view(scene: Scene) -> bool:
         if not all(abs(scene.pan_at(k, strike.time_s)) <= 1.0 for strike in scene.strikes):
             return False
     return True
+
+
+def _clear_side(scene: Scene) -> bool:
+    """Whether the first event is well inside one of the three thirds, left, centre or right."""
+    return not scene.strikes or not 0.15 < abs(scene.events[0].x) < 0.35

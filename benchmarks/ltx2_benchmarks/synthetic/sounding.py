@@ -61,7 +61,8 @@ def beep_kernel(rate_hz: int) -> Waveform:
 
 
 @cache
-def _voice(kind: str, samples: int, rate_hz: int) -> Waveform:
+def voice_wave(kind: str, samples: int, rate_hz: int) -> Waveform:
+    """Returns a continuous hum or tone (n,) with peak about 1."""
     t = np.arange(samples) / rate_hz
     if kind == "tone":
         return np.cos(2 * np.pi * TONE_HZ * t).astype(np.float32)
@@ -82,7 +83,7 @@ def sound(scene: Scene) -> Waveform:
     """
     audio = np.zeros((2, scene.samples), np.float32)
     if scene.ambient != "none":
-        audio += _voice(scene.ambient, scene.samples, scene.rate_hz) * np.float32(_AMBIENT_PEAK * math.sqrt(0.5))
+        audio += voice_wave(scene.ambient, scene.samples, scene.rate_hz) * np.float32(_AMBIENT_PEAK * math.sqrt(0.5))
     for strike, event in zip(scene.strikes, scene.events, strict=True):
         start = round(strike.time_s * scene.rate_hz)
         if strike.kind == "start":
@@ -111,7 +112,7 @@ def _add_voice(audio: Waveform, scene: Scene, index: int, start: int) -> None:
     body = scene.objects[index]
     assert body.spin is not None, "a voice that starts belongs to an object that turns"
     end = min(scene.samples, round(body.spin[1] * scene.rate_hz))
-    wave = _voice(body.sound, scene.samples, scene.rate_hz)[: end - start] * np.float32(_VOICE_PEAK)
+    wave = voice_wave(body.sound, scene.samples, scene.rate_hz)[: end - start] * np.float32(_VOICE_PEAK)
     if end < scene.samples:
         fade = min(len(wave), round(0.01 * scene.rate_hz))
         wave[len(wave) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
