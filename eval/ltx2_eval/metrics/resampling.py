@@ -1,0 +1,85 @@
+"""How sure a set metric is: its values when prompts are drawn again, and the interval that follows.
+
+A bootstrap of a Fréchet distance adds a second copy of the small-set bias, so its quantiles are never used as they
+are: the interval is centred on the value itself, and differences of two systems are taken draw by draw.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltx2_eval.metrics.base import Compare
+
+Clips = Sequence[NDArray[np.float32]]
+
+
+@runtime_checkable
+class _Prepared(Protocol):
+    """A distance that does once what all draws have in common."""
+
+    def on_draws(self, generated: Clips, reference: Clips, counts: NDArray[np.int64]) -> list[float]: ...
+
+
+def replicates(
+    distance: Compare, generated: Clips, reference: Clips, prompt_ids: Sequence[str], *, n: int = 200, seed: int = 0
+) -> tuple[float, ...]:
+    """The distance on `n` sets in which prompts were drawn with replacement, all clips of a prompt together.
+
+    Draw k takes the same prompts for every system that has clips of the same prompts, so that the difference of two
+    systems can be taken draw by draw; the reference set stays as it is.
+
+    Args:
+        distance: of two lists of per-clip features.
+        generated: (k, d) features of each generated clip.
+        reference: (k, d) features of each reference clip.
+        prompt_ids: of each generated clip.
+        n: number of draws.
+        seed: of the draws.
+
+    Returns:
+        `n` values; none where there are fewer than two prompts, since then every draw is the same set.
+
+    Raises:
+        ValueError: as many prompt ids as clips are needed; or the distance refuses the features.
+    """
+    counts = draw_counts(prompt_ids, n, seed)
+    if len(generated) != len(prompt_ids):
+        raise ValueError(f"{len(generated)} clips and {len(prompt_ids)} prompt ids, expected one of each per clip")
+    if len(set(prompt_ids)) < 2:
+        return ()
+    if isinstance(distance, _Prepared):
+        return tuple(distance.on_draws(generated, reference, counts))
+    indices = (np.repeat(np.arange(len(generated)), row).tolist() for row in counts)
+    return tuple(distance([generated[i] for i in index], reference) for index in indices)
+
+
+def draw_counts(prompt_ids: Sequence[str], n: int, seed: int) -> NDArray[np.int64]:
+    """(n, clips): how many times each clip is in each draw.
+
+    The generator's seed is a hash of the sorted prompt ids and `seed`: nothing else decides which prompts are drawn.
+    """
+    prompts = sorted(set(prompt_ids))
+    digest = hashlib.sha256("\n".join([str(seed), *prompts]).encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    drawn = generator.integers(0, max(1, len(prompts)), size=(n, len(prompts)))
+    by_prompt = np.stack([np.bincount(row, minlength=len(prompts)) for row in drawn])
+    position = {prompt: index for index, prompt in enumerate(prompts)}
+    return by_prompt[:, [position[prompt] for prompt in prompt_ids]]
+
+
+def centred_interval(point: float, values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Interval of a set metric: the spread of the replicates about their mean, laid on the value.
+
+    Raises:
+        ValueError: fewer than two replicates, or a level outside 0..1.
+
+    >>> centred_interval(10.0, [20.0, 21.0, 22.0], level=0.5)
+    (9.5, 10.5)
+    """
+    if len(values) < 2 or not 0 < level < 1:
+        raise ValueError(f"{len(values)} replicates and level {level}, expected at least 2 and a level between 0 and 1")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]) - np.mean(values)
+    return float(point + low), float(point + high)

