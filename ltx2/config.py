@@ -230,7 +230,7 @@ NANO = LTX2Config(
         connector_attention_head_dim=32,
         connector_num_layers=2,
         connector_num_learnable_registers=16,
-        max_tokens=64,
+        max_tokens=128,
     ),
     video_vae=VideoVAEConfig(
         latent_channels=64,
