@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 RESAMPLES = 10_000
 SEED = 20_260_101
+LEAST_PROMPTS = 6
 _CELLS_AT_A_TIME = 1 << 18
 
 ByPrompt = Mapping[str, Sequence[float]]
@@ -41,8 +42,19 @@ class Difference:
     """First system minus second, on the prompts that both have."""
 
     interval: Interval
+    prompts: int
+    """Shared prompts."""
     excluded: int
     """Prompts that only one of the two has."""
+
+    @property
+    def separated(self) -> bool:
+        """Whether the difference is told from zero: its interval excludes zero, on enough prompts to say so.
+
+        With n prompts no exact sign-flip test can reach a p below 2 ** (1 - n), whatever the values; resampling that
+        few prompts makes intervals that look certain.
+        """
+        return self.interval.excludes_zero and self.prompts >= LEAST_PROMPTS
 
 
 def prompt_means(values: ByPrompt) -> dict[str, float]:
@@ -155,7 +167,7 @@ def paired_differences(
     columns = [differences for differences, _ in made if differences]
     intervals = iter(mean_intervals(columns, level, resamples, seed) if columns else [])
     return [
-        Difference(interval=next(intervals), excluded=excluded) if differences else None
+        Difference(interval=next(intervals), prompts=len(differences), excluded=excluded) if differences else None
         for differences, excluded in made
     ]
 

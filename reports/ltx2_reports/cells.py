@@ -1,0 +1,148 @@
+"""One cell of a comparison: what one run says of one metric under one protocol."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ltx2_reports.records import MetricSpec, Protocol, Run, ValueRecord
+from ltx2_reports.statistics import Difference, Interval, centred_interval, mean_intervals
+
+Mark = Literal["best", "tied", ""]
+Missing = Literal["failed", "abstained", "not_available", "not_applicable", "too_few", "not_scored", "not_made"]
+MISSING_WORDS: dict[Missing, str] = {
+    "failed": "failed",
+    "abstained": "abstained",
+    "not_available": "not available",
+    "not_applicable": "not applicable",
+    "too_few": "too few clips",
+    "not_scored": "not scored",
+    "not_made": "not made",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """What makes a column: a metric under one protocol."""
+
+    metric: MetricSpec
+    protocol: Protocol
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A value with what is needed to judge it, or the reason why there is none."""
+
+    system: str
+    interval: Interval | None
+    """None: there is no value, `reason` says why."""
+    n: int
+    """Clips with a value; set metrics: clips in the set."""
+    asked: int
+    """Clips that the run was asked for."""
+    missing: Mapping[Missing, int]
+    """Clips without a value, by kind of reason."""
+    reason: str | None
+    """The commonest reason, when there is no value at all."""
+    warnings: tuple[str, ...]
+    by_prompt: Mapping[str, list[float]] = field(default_factory=dict, repr=False)
+    """Clip metrics: values by prompt."""
+    replicates: tuple[float, ...] = field(default=(), repr=False)
+    """Set metrics: values on prompts drawn with replacement."""
+    prompts: frozenset[str] = field(default=frozenset(), repr=False)
+    """Set metrics: prompts that the replicates were drawn from."""
+    difference: Difference | None = None
+    """From the baseline system; None for the baseline itself and where no prompt is shared."""
+    mark: Mark = ""
+
+    @property
+    def value(self) -> float | None:
+        """The value in the metric's unit."""
+        return None if self.interval is None else self.interval.value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """The records of one run about one column, sorted out."""
+
+    system: str
+    set_record: ValueRecord | None
+    by_prompt: dict[str, list[float]]
+    missing: Counter[Missing]
+    reasons: Counter[str]
+    warnings: tuple[str, ...]
+    n: int
+    asked: int
+    prompts: frozenset[str]
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is any number."""
+        return bool(self.by_prompt) or (self.set_record is not None and self.set_record.value is not None)
+
+
+def clips_asked(run: Run) -> int:
+    """Clips that the run was asked for: prompts times seeds, or those found where clips were only scored."""
+    planned = len(run.header.spec.prompts) * len(run.header.spec.seeds) if run.header.spec.clip else 0
+    return max(planned, len(run.clips))
+
+
+def gather(run: Run, system: str, key: Key) -> Gathered:
+    """Sort out what a run says of a metric under one protocol."""
+    lines = [line for line in run.of_metric(key.metric.id) if line.protocol == key.id]
+    whole = next((line for line in lines if line.sample is None), None)
+    scored = {line.sample: line for line in lines if line.sample is not None}
+    by_prompt: dict[str, list[float]] = {}
+    missing: Counter[Missing] = Counter()
+    for sample, clip in sorted(run.clips.items()):
+        line = scored.get(sample)
+        if line is not None and line.value is not None:
+            by_prompt.setdefault(clip.prompt_id, []).append(line.value)
+            continue
+        reason = line.reason if line is not None else clip.reason
+        if whole is None or clip.reason is not None:
+            missing[reason.kind if reason is not None else "not_scored"] += 1
+    asked = clips_asked(run)
+    missing["not_made"] = asked - len(run.clips)
+    counted = sum(map(len, by_prompt.values()))
+    return Gathered(
+        system=system,
+        set_record=whole,
+        by_prompt=by_prompt,
+        missing=+missing,
+        reasons=Counter(f"{MISSING_WORDS[r.kind]}: {r.message}" for r in (line.reason for line in lines) if r),
+        warnings=tuple(sorted({warning for line in lines for warning in line.warnings})),
+        n=counted if whole is None or whole.value is None else key.protocol.n or len(run.clips) - sum(missing.values()),
+        asked=asked,
+        prompts=frozenset(clip.prompt_id for clip in run.clips.values() if clip.file is not None),
+    )
+
+
+def to_cells(gathered: list[Gathered], level: float, resamples: int, seed: int) -> list[Cell]:
+    """Add intervals, all bootstraps in one pass."""
+    columns = [found.by_prompt for found in gathered if found.by_prompt]
+    means = iter(mean_intervals(columns, level, resamples, seed) if columns else [])
+    return [_cell(found, next(means) if found.by_prompt else _of_set(found, level)) for found in gathered]
+
+
+def _of_set(found: Gathered, level: float) -> Interval | None:
+    if found.set_record is None or found.set_record.value is None:
+        return None
+    return centred_interval(found.set_record.value, found.set_record.replicates, level)
+
+
+def _cell(found: Gathered, interval: Interval | None) -> Cell:
+    reason = min(found.reasons, key=lambda text: (-found.reasons[text], text), default=None)
+    return Cell(
+        system=found.system,
+        interval=interval,
+        n=found.n,
+        asked=found.asked,
+        missing=dict(sorted(found.missing.items())),
+        reason=(reason or "not scored") if interval is None else None,
+        warnings=found.warnings,
+        by_prompt=found.by_prompt,
+        replicates=found.set_record.replicates if found.set_record is not None else (),
+        prompts=found.prompts,
+    )

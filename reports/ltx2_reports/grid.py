@@ -1,0 +1,148 @@
+"""The layout that all readable forms of a comparison share: metrics down, systems across, raw text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ltx2_reports.cells import MISSING_WORDS, Cell, Mark
+from ltx2_reports.numbers import (
+    ARROWS,
+    MISSING_MARK,
+    format_limits,
+    format_value,
+    readable_unit,
+    scaled,
+    verdict,
+)
+from ltx2_reports.statistics import LEAST_PROMPTS
+from ltx2_reports.table import Column, Comparison
+
+MARKS: dict[Mark, str] = {"best": "★", "tied": "≈", "": ""}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellText:
+    """One cell as text."""
+
+    value: str
+    """Or a dash."""
+    limits: str
+    """`[low, high]` or nothing."""
+    remark: str
+    """`n=10` where a system has fewer values than others, or why there is none."""
+    mark: Mark
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One metric as text."""
+
+    title: str
+    unit: str
+    arrow: str
+    primary: bool
+    n: str
+    identity: str
+    cells: tuple[CellText, ...]
+
+    @property
+    def name(self) -> str:
+        """Title, unit and arrow on one line."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.title}{unit}{' ' + self.arrow if self.arrow else ''}"
+
+
+def value_rows(comparison: Comparison) -> list[Row]:
+    """The main table."""
+    return [_value_row(column) for column in comparison.columns]
+
+
+def difference_systems(comparison: Comparison) -> list[str]:
+    """Systems that are compared with the baseline; none without a baseline."""
+    if comparison.baseline is None:
+        return []
+    return [system.label for system in comparison.systems if system.label != comparison.baseline]
+
+
+def difference_rows(comparison: Comparison) -> list[Row]:
+    """The table of paired differences from the baseline: metrics that have at least one."""
+    others = difference_systems(comparison)
+    return [
+        _difference_row(column, [cell for cell in column.cells if cell.system in others])
+        for column in comparison.columns
+        if any(cell.difference is not None for cell in column.cells)
+    ]
+
+
+def _value_row(column: Column) -> Row:
+    factor, unit = _unit(column)
+    most = max((cell.n for cell in column.cells if cell.value is not None), default=0)
+    asked = max(cell.asked for cell in column.cells)
+    count = f"{most}/{asked}" if most < asked else str(most)
+    return _row(column, unit, count, tuple(_cell_text(cell, factor, most) for cell in column.cells))
+
+
+def _difference_row(column: Column, cells: Sequence[Cell]) -> Row:
+    factor, unit = _unit(column)
+    most = max(cell.difference.prompts for cell in cells if cell.difference is not None)
+    return _row(column, unit, str(most), tuple(_difference_text(cell, column, factor, most) for cell in cells))
+
+
+def _row(column: Column, unit: str, count: str, cells: tuple[CellText, ...]) -> Row:
+    return Row(
+        title=column.metric.title,
+        unit=unit,
+        arrow=ARROWS[column.metric.direction],
+        primary=column.primary,
+        n=count,
+        identity=column.id,
+        cells=cells,
+    )
+
+
+def _unit(column: Column) -> tuple[float, str]:
+    return readable_unit(column.metric.unit, max((abs(cell.value or 0.0) for cell in column.cells), default=0.0))
+
+
+def _cell_text(cell: Cell, factor: float, most: int) -> CellText:
+    if cell.interval is None:
+        return CellText(value=MISSING_MARK, limits="", remark=_why_not(cell), mark="")
+    shown = scaled(cell.interval, factor)
+    fewer = f"n={cell.n}" if cell.n < most else ""
+    return CellText(value=format_value(shown), limits=format_limits(shown), remark=fewer, mark=cell.mark)
+
+
+def _why_not(cell: Cell) -> str:
+    reason = cell.reason or ""
+    return next((words for words in MISSING_WORDS.values() if reason.startswith(f"{words}: ")), "")
+
+
+def _difference_text(cell: Cell, column: Column, factor: float, most: int) -> CellText:
+    if cell.difference is None:
+        return CellText(value=MISSING_MARK, limits="", remark="", mark="")
+    shown = scaled(cell.difference.interval, factor)
+    fewer = f"n={cell.difference.prompts}" if cell.difference.prompts < most else ""
+    remarks = (verdict(cell.difference, column.metric.direction), fewer)
+    return CellText(
+        value=format_value(shown, signed=True),
+        limits=format_limits(shown, signed=True),
+        remark=", ".join(filter(None, remarks)),
+        mark="",
+    )
+
+
+def legend(comparison: Comparison) -> list[str]:
+    """What the signs mean, one sentence each."""
+    share = f"{100 * comparison.level:g} %"
+    lines = [
+        f"[low, high]: {share} interval, bootstrap over prompts ({comparison.resamples} draws, seeds averaged first); "
+        "set metrics: from replicates, centred on the value.",
+        "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are not comparable.",
+    ]
+    marks = {cell.mark for column in comparison.columns for cell in column.cells}
+    if marks - {""}:
+        lines.append(
+            f"{MARKS['best']} best: its paired difference from every other system excludes 0 on at least "
+            f"{LEAST_PROMPTS} prompts. {MARKS['tied']} not told from the best value. Not corrected for the number of "
+            "comparisons."
+        )
+    return lines
