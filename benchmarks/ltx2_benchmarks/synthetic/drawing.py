@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ltx2_benchmarks.synthetic.scene import Body, Scene
+from ltx2_benchmarks.synthetic.scene import Body, Scene, Strike
 from ltx2_benchmarks.synthetic.shapes import Floats, reach, signed_distance
 from ltx2_benchmarks.synthetic.vocabulary import BACKGROUNDS, COLOURS, FLOOR_Y, WALL_X
 
@@ -36,15 +36,21 @@ def flash_at(age_s: float) -> float:
 
 
 def pose(scene: Scene, index: int, frame: int) -> Pose:
-    """Returns how an object appears in a frame, which shows the instant frame / fps."""
+    """Returns how an object appears in a frame, which shows the instant frame / fps.
+
+    An object that strikes something is squashed against it, and clings to it as long as its flash lasts: fully while
+    the flash is full, so that the first frame after an impact always shows the contact.
+    """
     body, time_s = scene.objects[index], frame / scene.fps
     x, y = body.at(time_s)
-    flash, (nx, ny) = _strongest(scene, index, time_s)
+    flash, strike = _strongest(scene, index, time_s)
+    nx, ny = (0.0, 0.0) if strike is None else strike.normals[strike.objects.index(index)]
     squash = _SQUASH * flash
-    if nx or ny:
+    if strike is not None and (nx or ny):
         left, right, up, down = reach(body.shape)
-        x += squash * body.radius * (right if nx > 0 else -left if nx < 0 else 0.0)
-        y += squash * body.radius * (down if ny > 0 else -up if ny < 0 else 0.0)
+        contact_x, contact_y = body.at(strike.time_s)
+        x += flash * (contact_x - x) + squash * body.radius * (right if nx > 0 else -left if nx < 0 else 0.0)
+        y += flash * (contact_y - y) + squash * body.radius * (down if ny > 0 else -up if ny < 0 else 0.0)
     _, zoom = scene.camera_at(time_s)
     screen_x, screen_y = scene.to_screen(x, y, time_s)
     return Pose(
@@ -58,14 +64,14 @@ def pose(scene: Scene, index: int, frame: int) -> Pose:
     )
 
 
-def _strongest(scene: Scene, index: int, time_s: float) -> tuple[float, tuple[float, float]]:
-    best, normal = 0.0, (0.0, 0.0)
+def _strongest(scene: Scene, index: int, time_s: float) -> tuple[float, Strike | None]:
+    best, found = 0.0, None
     for strike in scene.strikes:
         if index in strike.objects and strike.kind != "start":
             flash = flash_at(time_s - strike.time_s)
             if flash > best:
-                best, normal = flash, strike.normals[strike.objects.index(index)]
-    return best, normal
+                best, found = flash, strike
+    return best, found
 
 
 def _turn(body: Body, time_s: float) -> float:

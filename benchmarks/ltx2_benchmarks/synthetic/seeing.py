@@ -105,7 +105,7 @@ def _flashes(luma: NDArray[np.float32], fps: float) -> tuple[Flash, ...]:
     columns = luma.mean(axis=1)
     jump = np.diff(columns.mean(axis=1), prepend=columns[0].mean())
     peak = float(jump.max(initial=0.0))
-    threshold = max(_LEAST_RISE, 0.33 * peak)
+    threshold = max(_LEAST_RISE, 0.18 * peak)
     found = []
     for k in range(1, len(jump)):
         here = jump[k]
