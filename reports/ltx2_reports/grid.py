@@ -136,7 +136,8 @@ def legend(comparison: Comparison) -> list[str]:
     lines = [
         f"[low, high]: {share} interval, bootstrap over prompts ({comparison.resamples} draws, seeds averaged first); "
         "set metrics: from replicates, centred on the value.",
-        "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are not comparable.",
+        "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are "
+        "not comparable.",
     ]
     marks = {cell.mark for column in comparison.columns for cell in column.cells}
     if marks - {""}:
