@@ -38,7 +38,7 @@ those there no not all any some only also just very more less than so if which w
 has have had do does did make makes making made can will would plays play playing shows show gives give
 off around away back forward backward about like
 """
-_PIECES = ("s", "es", "ed", "ing", "er", "ly", "th", "he", "an", "in", "on", "re", "st", "en", "or", "ar", "al", "ou")
+_PIECES = ("es", "ed", "ing", "er", "ly", "th", "he", "an", "in", "on", "re", "st", "en", "or", "ar", "al", "ou")
 
 
 def build_tokenizer() -> Tokenizer:

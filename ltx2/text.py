@@ -86,16 +86,17 @@ def normalize_hidden_states(hidden_states: Tensor, mask: Tensor) -> Tensor:
         mask: Boolean `(b, s)`; the content of other positions does not matter.
 
     Returns:
-        `(b, s, d * layers)`, layers fastest, zero where the mask is false.
+        `(b, s, d * layers)`, layers fastest, zero where the mask is false; computed in float32.
     """
     eps = 1e-6
+    dtype, hidden_states = hidden_states.dtype, hidden_states.float()
     valid = rearrange(mask, "b s -> b s 1 1")
     entries = reduce(valid, "b s 1 1 -> b 1 1 1", "sum") * hidden_states.shape[2]
     total = hidden_states.masked_fill(~valid, 0).sum(dim=(1, 2), keepdim=True)
     low = hidden_states.masked_fill(~valid, torch.inf).amin(dim=(1, 2), keepdim=True)
     high = hidden_states.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
     normalized = 8 * (hidden_states - total / (entries + eps)) / (high - low + eps)
-    return rearrange(normalized.masked_fill(~valid, 0), "b s d l -> b s (d l)")
+    return rearrange(normalized.masked_fill(~valid, 0).to(dtype), "b s d l -> b s (d l)")
 
 
 def fill_registers(features: Tensor, mask: Tensor, registers: Tensor) -> Tensor:

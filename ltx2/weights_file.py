@@ -79,8 +79,7 @@ def open_weights(path: Path) -> tuple[WeightsFile, ...]:
     files = sorted(path.glob("*.safetensors"))
     if not files:
         raise FileNotFoundError(f"{path} holds no *.safetensors file")
-    if len(files) > 1:
-        _check_shards(path, files)
+    _check_shards(path, files)
     return tuple(check_file(file) for file in files)
 
 
@@ -157,6 +156,8 @@ def _check_spans(path: Path, spans: list[tuple[int, int]], size: int) -> None:
 
 def _check_shards(folder: Path, files: list[Path]) -> None:
     parts = [re.fullmatch(r"(.+)-(\d+)-of-(\d+)", file.stem) for file in files]
+    if parts == [None]:
+        return
     sets = {(part[1], int(part[3])) if part else None for part in parts}
     if len(sets) > 1 or None in sets:
         names = ", ".join(file.name for file in files)

@@ -1,0 +1,29 @@
+"""Stage costs: seconds and a peak that belongs to the stage."""
+
+import time
+
+import pytest
+import torch
+
+from ltx2.cost import CostLog
+
+
+def test_peak_is_of_the_stage() -> None:
+    log = CostLog(torch.device("cpu"))
+    with log.stage("large"):
+        block = torch.ones(100 * 2**20, dtype=torch.uint8)
+        time.sleep(0.03)
+        del block
+    with log.stage("small"):
+        time.sleep(0.03)
+    large, small = log.stages
+    assert (large.name, small.name) == ("large", "small")
+    assert large.peak_bytes - small.peak_bytes > 80 * 2**20
+    assert 0.03 <= small.seconds < 1
+
+
+def test_a_stage_that_raises_leaves_no_entry() -> None:
+    log = CostLog(torch.device("cpu"))
+    with pytest.raises(KeyError), log.stage("broken"):
+        raise KeyError
+    assert log.stages == ()
