@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ltx2_reports.cells import MISSING_WORDS, Cell, Mark
+from ltx2_reports.comparison import Column, Comparison
 from ltx2_reports.numbers import (
     ARROWS,
     MISSING_MARK,
@@ -14,7 +15,6 @@ from ltx2_reports.numbers import (
     verdict,
 )
 from ltx2_reports.statistics import LEAST_PROMPTS
-from ltx2_reports.table import Column, Comparison
 
 MARKS: dict[Mark, str] = {"best": "★", "tied": "≈", "": ""}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ltx2_reports.cells import MISSING_WORDS, Cell
+from ltx2_reports.comparison import Column, Comparison
 from ltx2_reports.numbers import MISSING_MARK, format_number, readable_unit
 from ltx2_reports.records import ClipRecord, PromptRef, Run
-from ltx2_reports.table import Column, Comparison
 
 PLOT_WIDTH = 120
 _MARGIN = 5

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ltx2_reports.cells import Cell
+from ltx2_reports.comparison import Column, Comparison
 from ltx2_reports.escape import for_csv, for_latex, for_markdown, for_markdown_code, for_terminal
 from ltx2_reports.grid import MARKS, CellText, Row, difference_rows, difference_systems, legend, value_rows
 from ltx2_reports.numbers import MISSING_MARK
-from ltx2_reports.table import Column, Comparison
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
