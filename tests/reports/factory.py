@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from ltx2_reports import records
 from ltx2_reports.records import MetricSpec, Protocol, ProtocolRecord, Reason, ValueRecord
@@ -147,6 +148,19 @@ def write_run(
     a set metric gives {"value": float | Reason, "replicates": (...)} instead.
     """
     head = header(system, prompts, seeds, **text)
+    with patch("os.fsync"):  # durability is tested elsewhere; hundreds of small runs are quicker without
+        _write(folder, head, metrics, system, failed, warnings)
+    return folder
+
+
+def _write(
+    folder: Path,
+    head: records.RunHeader,
+    metrics: Mapping[str, Mapping[str, Any]] | None,
+    system: str,
+    failed: Iterable[str],
+    warnings: tuple[str, ...],
+) -> None:
     records.write_header(folder, head)
     with records.open_journal(folder) as journal:
         for clip in clip_lines(head, failed):
@@ -154,7 +168,6 @@ def write_run(
         for metric, facts in (metrics if metrics is not None else {"sharpness": {}, "offset": {}}).items():
             for line in metric_lines(head, metric, facts, system, failed, warnings):
                 records.append(journal, line)
-    return folder
 
 
 def metric_lines(

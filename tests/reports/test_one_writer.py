@@ -6,7 +6,6 @@ from pathlib import Path
 
 import ltx2_reports
 
-ATOMIC = "atomic_path"
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ltx2", "eval/ltx2_eval", "benchmarks/ltx2_benchmarks", "reports/ltx2_reports")
 METHODS = {
@@ -53,14 +52,12 @@ def _is_module(node: ast.expr) -> bool:
 def _inside_atomic_path(tree: ast.AST) -> set[ast.AST]:
     """Nodes in the body of `with atomic_path(...) as temporary:`, where writers that need a file name belong."""
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.With)]
-    atomic = [
-        block
-        for block in blocks
-        if any(isinstance(i.context_expr, ast.Call) and _name(i.context_expr.func) == ATOMIC for i in block.items)
-            isinstance(i.context_expr, ast.Call) and _name(i.context_expr.func) == "atomic_path" for i in block.items
-        )
-    ]
+    atomic = [block for block in blocks if any(_called(item) == "atomic_path" for item in block.items)]
     return {node for block in atomic for node in ast.walk(block)}
+
+
+def _called(item: ast.withitem) -> str:
+    return _name(item.context_expr.func) if isinstance(item.context_expr, ast.Call) else ""
 
 
 def writes(source: str) -> Iterator[tuple[str, int]]:

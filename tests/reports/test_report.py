@@ -1,0 +1,285 @@
+"""The page and the tables: inert whatever the data says, equal bytes for equal runs, links that are only paths."""
+
+import csv
+import html.parser
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from ltx2_reports import page, summary
+from ltx2_reports.comparison import compare_runs
+from ltx2_reports.records import Reason, Run, read_run
+from ltx2_reports.render import render_csv, render_latex, render_markdown, render_terminal
+from ltx2_reports.report import render_html, write_report
+
+MakeRun = Callable[..., Path]
+FIELDS = ("system", "prompt", "model", "suite", "platform", "title", "reason", "warning")
+LATEX_OWN = {"textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "char"}
+
+
+def _runs(make_run: MakeRun, name: str, text: dict[str, str]) -> list[Run]:
+    """Two systems in whose records every field of `text` stands where data can put it."""
+    said = {field: text.get(field, "harmless") for field in FIELDS}
+    failed = Reason(kind="failed", message=said["reason"], stage="metric", error="ValueError")
+    metrics = {
+        "sharpness": {"values": lambda i, s: failed if i == 0 else i / 7, "spec": {"title": said["title"]}},
+        "fvd": {"value": failed, "spec": {"title": "FVD", "unit": said["title"]}},
+    }
+    shared = {key: said[key] for key in ("prompt", "model", "suite", "platform")}
+    folders = [
+        make_run(f"{name}-{place}", system=system, prompts=2, metrics=metrics, warnings=(said["warning"],), **shared)
+        for place, system in enumerate((said["system"], "other"))
+    ]
+    return [read_run(folder) for folder in folders]
+
+
+class _Elements(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, ...]] = []
+        self.other: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, *(name for name, _ in attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append((f"/{tag}",))
+
+    def handle_comment(self, data: str) -> None:
+        self.other.append(data)
+
+    handle_pi = unknown_decl = handle_comment
+
+
+def _elements(text: str) -> list[tuple[str, ...]]:
+    reader = _Elements()
+    reader.feed(text)
+    reader.close()
+    assert not reader.other
+    return reader.found
+
+
+def _markdown_shape(text: str) -> list[str]:
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    flat = [child for token in tokens for child in (token, *(token.children or ()))]
+    return [token.type for token in flat if token.type not in ("text", "text_special")]
+
+
+def _csv_shape(text: str) -> list[int]:
+    rows = list(csv.reader(io.StringIO(text)))
+    for row in rows[1:]:
+        for cell in row:
+            assert cell[:1] not in tuple("=+@\t\r") or re.fullmatch(r"[-+]?[\d.e+-]+", cell)
+            assert cell[:1] != "-" or re.fullmatch(r"-[\d.e+-]+", cell)
+    return [len(row) for row in rows]
+
+
+def _latex_shape(text: str) -> tuple[list[str], int, int]:
+    commands = re.findall(r"\\([A-Za-z]+|\\)", text)
+    assert text.count("{") == text.count("}")
+    cells = len(re.findall(r"(?<!\\)&", text))
+    return [command for command in commands if command not in LATEX_OWN], cells, text.count("\n")
+
+
+def _json_shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_shape(item) for key, item in value.items()}
+    return [_json_shape(item) for item in value] if isinstance(value, list) else type(value).__name__
+
+
+def _shapes(runs: list[Run]) -> dict[str, Any]:
+    comparison = compare_runs(runs, baseline=runs[1].header.spec.system, resamples=50)
+    content = summary.summarise(runs[0])
+    return {
+        "html": _elements(render_html(comparison, runs, runs[0].folder)),
+        "markdown": _markdown_shape(render_markdown(comparison)),
+        "csv": _csv_shape(render_csv(comparison)),
+        "latex": _latex_shape(render_latex(comparison)),
+        "json": _json_shape(json.loads(json.dumps(content, allow_nan=False))),
+    }
+
+
+def _assert_printable(text: str) -> None:
+    bad = {letter for letter in text if letter != "\n" and unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")}
+    assert not bad
+    assert not re.search("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_every_format_has_the_structure_of_a_harmless_report(make_run: MakeRun, payload: str) -> None:
+    """One run with the payload in all fields; each format is parsed by a reader that is not ours."""
+    runs = _runs(make_run, "hostile", dict.fromkeys(FIELDS, payload))
+    hostile, harmless = _shapes(runs), _shapes(_runs(make_run, "harmless", {}))
+    for form, shape in harmless.items():
+        assert hostile[form] == shape, form
+    comparison = compare_runs(runs, resamples=50)
+    console = Console(file=io.StringIO(), width=110, color_system=None, legacy_windows=False)
+    console.print(render_terminal(comparison, width=110))
+    assert isinstance(console.file, io.StringIO)
+    for text in (console.file.getvalue(), render_html(comparison, runs), render_markdown(comparison)):
+        _assert_printable(text)
+    for text in (render_csv(comparison), render_latex(comparison)):
+        _assert_printable(text)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_each_field_reaches_the_page_and_is_escaped_there(make_run: MakeRun, field: str) -> None:
+    runs = _runs(make_run, "one", {field: "<b>\u202e&{{ 7 * 7 }}"})
+    text = render_html(compare_runs(runs, resamples=50), runs, runs[0].folder)
+    assert "&lt;b&gt;\\u202e&amp;{{ 7 * 7 }}" in text
+    assert "<b>" not in text
+    assert "{{ 49 }}" not in text
+
+
+def test_the_page_carries_its_policy_and_nothing_that_runs(make_run: MakeRun) -> None:
+    runs = _runs(make_run, "run", {})
+    text = render_html(compare_runs(runs, resamples=50), runs, runs[0].folder)
+    assert re.search(r"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-[\w+/=]{44}'", text)
+    elements = _elements(text)
+    tags = {element[0] for element in elements}
+    assert not tags & {"script", "iframe", "object", "embed", "form", "base", "link", "img", "input"}
+    attributes = {attribute for element in elements for attribute in element[1:]}
+    assert not {name for name in attributes if name.startswith("on") or name == "style"}
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_the_page_shows_clips_values_reasons_and_protocols(make_run: MakeRun) -> None:
+    folder = make_run(prompts=2, failed=("p001-s1",))
+    run = read_run(folder)
+    text = render_html(compare_runs([run]), [run], folder)
+    assert text.count("<video") == 3
+    assert 'src="clips/p000-s0.mp4"' in text
+    assert "failed: out of memory" in text
+    assert "1 could not be made" in text
+    for column in compare_runs([run]).columns:
+        assert f'id="protocol-{column.id}"' in text
+        assert f'href="#protocol-{column.id}"' in text
+        for field in type(column.protocol).model_fields:
+            assert field == "settings" or f"<dt>{field}</dt>" in text
+
+
+def test_prompts_stand_side_by_side_and_other_texts_apart(make_run: MakeRun) -> None:
+    folders = [make_run(name, system=name, prompts=2, seeds=seeds) for name, seeds in (("a", (0, 1)), ("b", (7,)))]
+    runs = [read_run(folder) for folder in folders]
+    first, second = page.prompt_views(compare_runs(runs), runs, runs[0].folder)
+    assert [[shown and (shown.system, shown.seed) for shown in row] for row in first.rows] == [
+        [("a", 0), ("b", 7)],
+        [("a", 1), None],
+    ]
+    assert second.id == "p001"
+    other = read_run(make_run("c", system="c", prompts=2, prompt="Another text."))
+    views = page.prompt_views(compare_runs([*runs, other]), [*runs, other], runs[0].folder)
+    assert [view.id for view in views] == ["p000", "p001", "p000", "p001"]
+
+
+@pytest.mark.parametrize(
+    ("file", "url"),
+    [
+        ("clips/a.mp4", "../run/clips/a.mp4"),
+        ("clips/a b#c?d%e.mp4", "../run/clips/a%20b%23c%3Fd%25e.mp4"),
+        ("clips/猫.mp4", "../run/clips/%E7%8C%AB.mp4"),
+        ('clips/"><x>.mp4', "../run/clips/%22%3E%3Cx%3E.mp4"),
+        ("javascript:alert(1)", "../run/javascript%3Aalert%281%29"),
+    ],
+)
+def test_addresses_of_clips_are_nothing_but_paths(tmp_path: Path, file: str, url: str) -> None:
+    assert page.clip_url(tmp_path / "run", file, tmp_path / "out") == url
+
+
+def test_a_clip_outside_the_run_folder_is_linked_where_it_lies(tmp_path: Path) -> None:
+    url = page.clip_url(tmp_path / "run", str(tmp_path / "media" / "a.mp4"), tmp_path / "out")
+    assert url == "../media/a.mp4"
+
+
+def test_intervals_are_drawn_on_one_scale_per_row(make_run: MakeRun) -> None:
+    metrics = ({"m": {"values": lambda i, s: i}}, {"m": {"values": lambda i, s: i + 4}})
+    runs = [read_run(make_run(f"r{place}", metrics=given)) for place, given in enumerate(metrics)]
+    low, high = page.plots_of(compare_runs(runs).columns[0])
+    assert low is not None
+    assert high is not None
+    assert 0 <= low.low < low.value < low.high
+    assert high.low < high.value < high.high <= page.PLOT_WIDTH
+    assert high.value > low.value
+    flat = read_run(make_run("flat", metrics={"m": {"values": lambda i, s: 1.0}}))
+    assert page.plots_of(compare_runs([flat]).columns[0]) == [None]
+
+
+def test_colours_have_the_contrast_that_wcag_asks_for() -> None:
+    style = (Path(page.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{.*?\}", style, re.DOTALL)
+    light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in blocks)
+    pairs = [(ink, paper) for ink in ("ink", "dim", "accent", "bad", "good") for paper in ("paper", "sheet", "soft")]
+    for scheme in (light, dark):
+        for ink, paper in (*pairs, ("good", "good-soft"), ("ink", "warn-soft")):
+            assert _contrast(scheme[ink], scheme[paper]) >= 4.5, (ink, paper)
+        for swatch in range(6):
+            assert _contrast(scheme[f"s{swatch}"], scheme["sheet"]) >= 3
+
+
+def _contrast(first: str, second: str) -> float:
+    """WCAG 2.2, relative luminance and contrast ratio."""
+    low, high = sorted(_luminance(colour) for colour in (first, second))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+REBUILD = """
+import sys
+from pathlib import Path
+from ltx2_reports.report import write_report
+from ltx2_reports.summary import write_summary
+runs = [Path(name) for name in sys.argv[2:]]
+write_report(runs, Path(sys.argv[1]), baseline="b", primary=("offset",))
+write_summary(runs[0])
+"""
+
+
+def test_the_same_runs_give_the_same_bytes_in_any_locale_and_time_zone(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [make_run(name, system=name, prompts=8, failed=("p003-s0",)) for name in ("a", "b")]
+    seen = []
+    for zone, language, salt in (("UTC", "C", "1"), ("Pacific/Auckland", "de_DE.UTF-8", "2")):
+        out = tmp_path / "out"
+        environment = {**os.environ, "TZ": zone, "LANG": language, "LC_ALL": language, "PYTHONHASHSEED": salt}
+        subprocess.run([sys.executable, "-c", REBUILD, str(out), *map(str, runs)], env=environment, check=True)
+        seen.append({path.name: path.read_bytes() for path in (*out.iterdir(), runs[0] / "summary.json")})
+        shutil.rmtree(out)
+    assert seen[0] == seen[1]
+    assert sorted(seen[0]) == ["report.html", "summary.json", "table.csv", "table.md", "table.tex"]
+
+
+def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: MakeRun, tmp_path: Path) -> None:
+    files = write_report([make_run()], tmp_path / "a" / "b")
+    for path in (files.html, files.markdown, files.csv, files.latex):
+        assert path.stat().st_size > 100
+        assert path.parent == tmp_path / "a" / "b"
+    with pytest.raises(ValueError, match="is not a run folder"):
+        write_report([tmp_path], tmp_path / "out")
+
+
+@pytest.mark.skipif(shutil.which("lualatex") is None, reason="no lualatex on this machine")
+def test_latex_compiles_with_every_payload(make_run: MakeRun, tmp_path: Path, hostile: ModuleType) -> None:
+    metrics = {f"m{i}": {"spec": {"title": text[:300]}} for i, text in enumerate(hostile.PAYLOADS.values())}
+    table = render_latex(compare_runs([read_run(make_run(metrics=metrics))], resamples=50))
+    document = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{table}\\end{{document}}"
+    (tmp_path / "x.tex").write_text(document, encoding="utf-8")
+    command = ["lualatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
