@@ -11,7 +11,7 @@ from typing import Literal
 
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import cache_root, check_files, check_once, stored_folder
-from ltx2_eval.weights.lock import Entry, Lock, entry, lock, profile
+from ltx2_eval.weights.lockfile import Entry, Lock, entry, lock, profile
 from ltx2_reports.store import file_hash
 
 __all__ = [

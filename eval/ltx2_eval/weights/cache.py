@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ltx2_eval.weights.lock import Entry, Relative, Sha256
+from ltx2_eval.weights.lockfile import Entry, Relative, Sha256
 from ltx2_reports.store import atomic_write, file_hash, make_folder, strict_json
 
 CACHE_VARIABLE = "LTX2_EVAL_CACHE"

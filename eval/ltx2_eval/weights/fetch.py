@@ -11,7 +11,7 @@ from typing import IO
 
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import keep, new_folder, stored_folder
-from ltx2_eval.weights.lock import Companion, Entry
+from ltx2_eval.weights.lockfile import Companion, Entry
 from ltx2_eval.weights.safe import check_header
 from ltx2_reports.store import file_hash
 

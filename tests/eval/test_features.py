@@ -1,0 +1,112 @@
+"""The feature cache: one file per clip, extractor and weights; nothing damaged or not finite is ever returned."""
+
+import dataclasses
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from ltx2_eval.extractors.base import ExtractorSpec
+from ltx2_eval.features import FeatureCache
+
+SPEC = ExtractorSpec(
+    id="probe",
+    version=1,
+    title="",
+    stream="video",
+    dimension=3,
+    weights=None,
+    preprocessing="p",
+    sampling="s",
+    source="",
+    implementation="none:None",
+)
+FILE, WEIGHTS = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return FeatureCache(tmp_path)
+
+
+def _features(rows=2):
+    return np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+
+
+def test_what_is_put_is_got(cache):
+    assert cache.get(FILE, SPEC, WEIGHTS) is None
+    cache.put(FILE, SPEC, WEIGHTS, np.asfortranarray(_features()))
+    assert np.array_equal(cache.get(FILE, SPEC, WEIGHTS), _features())
+
+
+@pytest.mark.parametrize("field", ["version", "preprocessing", "sampling", "id"])
+def test_a_changed_extractor_finds_nothing(cache, field):
+    cache.put(FILE, SPEC, WEIGHTS, _features())
+    changed = dataclasses.replace(SPEC, **{field: 2 if field == "version" else "other"})
+    assert cache.get(FILE, changed, WEIGHTS) is None
+    assert cache.get("c" * 64, SPEC, WEIGHTS) is None
+    assert cache.get(FILE, SPEC, "c" * 64) is None
+    assert cache.get(FILE, SPEC, None) is None
+
+
+def test_every_changed_byte_is_noticed(cache):
+    cache.put(FILE, SPEC, WEIGHTS, _features())
+    path = cache.path(FILE, SPEC, WEIGHTS)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        try:
+            found = cache.get(FILE, SPEC, WEIGHTS)
+        except ValueError as error:
+            assert path.name in str(error)
+        else:  # padding of the header, or the case of a key, says nothing
+            assert np.array_equal(found, _features())
+    for length in (0, 4, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=path.name):
+            cache.get(FILE, SPEC, WEIGHTS)
+
+
+def test_an_entry_in_anothers_place_is_refused(cache):
+    cache.put(FILE, SPEC, WEIGHTS, _features())
+    other = cache.path("c" * 64, SPEC, WEIGHTS)
+    other.write_bytes(cache.path(FILE, SPEC, WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match=other.name):
+        cache.get("c" * 64, SPEC, WEIGHTS)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_not_finite_is_never_stored(cache, value, row):
+    features = _features(3)
+    features[row, 1] = value
+    with pytest.raises(ValueError, match=f"row {row}"):
+        cache.put(FILE, SPEC, WEIGHTS, features)
+    assert cache.get(FILE, SPEC, WEIGHTS) is None
+
+
+@pytest.mark.parametrize(
+    "features", [_features().astype(np.float64), _features()[:, :2], _features()[0], np.zeros((0, 3), np.float32)]
+)
+def test_another_shape_or_type_is_refused(cache, features):
+    with pytest.raises(ValueError, match="expected float32"):
+        cache.put(FILE, SPEC, WEIGHTS, features)
+
+
+def _put_often(root):
+    for _ in range(30):
+        FeatureCache(root).put(FILE, SPEC, WEIGHTS, _features(200))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_processes_that_put_the_same_tear_nothing(tmp_path):
+    """C4."""
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_put_often, args=(tmp_path,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        found = FeatureCache(tmp_path).get(FILE, SPEC, WEIGHTS)
+        assert found is None or np.array_equal(found, _features(200))
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1

