@@ -9,14 +9,17 @@ from ltx2_reports.records import Reason
 
 T = TypeVar("T")
 
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_WRITABLE = _DISK_FULL | {errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM}
+_WRITING_STAGES = ("write", "features")
 _MESSAGE_LIMIT = 500
 
 
 def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, Reason]:
     """Run `call` for one clip; return (result, None), or (None, reason) when it raised.
 
-    A full or read-only disk is not the clip's trouble: it is raised, since every later clip would meet it too.
+    A disk that is full, or an output folder that cannot be written, is not the clip's trouble: it is raised, since
+    every later clip would meet it too.
 
     Args:
         stage: generate, write, decode, features or metric; recorded with the reason.
@@ -29,7 +32,8 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     except NotApplicable as error:
         return None, Reason(kind="not_applicable", message=_sentence(error), stage=stage)
     except Exception as error:
-        if getattr(error, "errno", None) in _DISK_ERRORS:
+        fatal = _NOT_WRITABLE if stage in _WRITING_STAGES else _DISK_FULL
+        if isinstance(error, OSError) and error.errno in fatal:
             raise
         return None, Reason(kind="failed", message=_sentence(error), stage=stage, error=type(error).__name__)
 

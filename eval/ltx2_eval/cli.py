@@ -1,7 +1,7 @@
 """The `ltx2-eval` command. Parsing and printing only; every command imports what it needs when it runs.
 
-    ltx2-eval run                          # the embedded model, suite and metrics: table and report
-    ltx2-eval score ./my-clips             # metrics for any folder of clips
+ltx2-eval run                          # the embedded model, suite and metrics: table and report
+ltx2-eval score ./my-clips             # metrics for any folder of clips
 """
 
 import sys
@@ -55,7 +55,9 @@ def run(
     run_command(_given(locals()))
 
 
-@app.command(epilog="Example: ltx2-eval generate --model ltx2:nano@steps=20 --suite smoke --seed 0 --seed 1 --out runs/smoke")
+@app.command(
+    epilog="Example: ltx2-eval generate --model ltx2:nano@steps=20 --suite smoke --seed 0 --seed 1 --out runs/smoke"
+)
 def generate(
     model: options.Models = None,
     suite: options.SuiteName = "world",
@@ -79,7 +81,9 @@ def generate(
 
 @app.command(epilog="Example: ltx2-eval score ./clips --reference ./real-clips --out runs/scored")
 def score(
-    target: Annotated[Path, typer.Argument(help="A run folder, or any folder of clips (prompts.jsonl or .csv beside).")],
+    target: Annotated[
+        Path, typer.Argument(help="A run folder, or any folder of clips (prompts.jsonl or .csv beside).")
+    ],
     metric: options.Metrics = None,
     profile: options.Profile = "offline",
     reference: options.ReferenceName = "",
@@ -102,7 +106,9 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold run folders.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html and table.md, .csv, .tex.")] = Path("report"),
     baseline: options.Baseline = None,
-    strict: Annotated[bool, typer.Option(help="Refuse values of different protocols instead of splitting columns.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Refuse values of different protocols instead of splitting columns.")
+    ] = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

@@ -1,5 +1,6 @@
 """Where a run happens: versions, machine, threads, state of the working copy."""
 
+import functools
 import importlib.metadata
 import platform
 import subprocess
@@ -41,6 +42,7 @@ def _processor() -> str:
     return f"{len(models)} x {models[0]}" if models else platform.machine()
 
 
+@functools.cache
 def _git_state() -> str | None:
     """Commit of our own sources, with `+` when they were changed; None for an installed wheel."""
     root = Path(__file__).resolve().parents[2]

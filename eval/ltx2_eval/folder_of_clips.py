@@ -36,12 +36,18 @@ def clips_in(folder: Path) -> list[FoundClip]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not files:
         raise ValueError(f"{folder} holds no clips; expected files ending in {', '.join(SUFFIXES)}")
     prompts = _prompts(folder, {path.name for path in files})
     return [
-        FoundClip(path=path, prompt_id=prompts.get(path.name, {}).get("id") or path.stem, text=prompts.get(path.name, {}).get("text"))
+        FoundClip(
+            path=path,
+            prompt_id=prompts.get(path.name, {}).get("id") or path.stem,
+            text=prompts.get(path.name, {}).get("text"),
+        )
         for path in files
     ]
 

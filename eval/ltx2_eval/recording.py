@@ -95,7 +95,9 @@ def _refuse_foreign_folder(folder: Path) -> None:
         others = [item.name for item in folder.iterdir() if item.name not in {RECORDS_FILE, "clips", "features"}]
         others = [name for name in others if not name.startswith(".")]
         if others:
-            raise ValueError(f"{folder} holds other files ({others[0]}, ...) and is no run folder; choose another --out")
+            raise ValueError(
+                f"{folder} holds other files ({others[0]}, ...) and is no run folder; choose another --out"
+            )
 
 
 def _resumed_header(folder: Path, spec: RunSpec, environment: Environment) -> RunHeader:
@@ -111,7 +113,9 @@ def _resumed_header(folder: Path, spec: RunSpec, environment: Environment) -> Ru
         )
     header = read_header(folder)
     if header.spec != spec:
-        raise ValueError(f"{folder} holds a run of another spec: {_differences(header.spec, spec)}; choose another --out")
+        raise ValueError(
+            f"{folder} holds a run of another spec: {_differences(header.spec, spec)}; choose another --out"
+        )
     return header.model_copy(update={"status": "started"})
 
 

@@ -67,8 +67,10 @@ class Media:
         return attempt("decode", self._read)
 
     def features(self, extractor: str) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
-        """(k, d) features, from the cache where they are there."""
-        return attempt("features", lambda: self._features(extractor))
+        """(k, d) features, from the cache where they are there; a damaged cache is an error of the run."""
+        pool = self._judge.pool
+        cached = self._judge.cache.get(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor))
+        return (cached, None) if cached is not None else attempt("features", lambda: self._features(extractor))
 
     def _read(self) -> Clip:
         if file_hash(self._path) != self._sha256:
@@ -76,18 +78,14 @@ class Media:
         return read_clip(self._path)
 
     def _features(self, extractor: str) -> NDArray[np.float32]:
-        pool, cache = self._judge.pool, self._judge.cache
-        spec, weights = pool.spec(extractor), pool.weights_sha256(extractor)
-        cached = cache.get(self._sha256, spec, weights)
-        if cached is not None:
-            return cached
+        pool = self._judge.pool
         network = pool.get(extractor)
         clip, reason = self.decoded
         if clip is None:
             assert reason is not None
             raise NotApplicable(f"the clip cannot be decoded: {reason.message}")
         features = network.features(clip)
-        cache.put(self._sha256, spec, weights, features)
+        self._judge.cache.put(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor), features)
         return features
 
 
@@ -154,7 +152,9 @@ def _judged(entry: MetricEntry, outcome: Outcome) -> Outcome:
         raise ValueError(f"{entry.spec.id} gave {outcome!r}, expected either a value or a reason")
     low, high = entry.spec.range
     value = outcome.value
-    if value is not None and not (np.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)):
+    if value is not None and not (
+        np.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+    ):
         raise ValueError(f"{entry.spec.id} gave {value}, outside its range {low} to {high}")
     return outcome
 
@@ -169,4 +169,3 @@ def _value(record: ClipRecord, protocol: Protocol, outcome: Outcome) -> ValueRec
         details=outcome.details,
         warnings=outcome.warnings,
     )
-

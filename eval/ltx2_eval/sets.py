@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ltx2_eval.attempt import attempt
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.features import FeatureCache
-from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.base import MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import implementation
 from ltx2_eval.metrics.resampling import replicates
 from ltx2_eval.protocol import protocol_of
@@ -91,7 +91,7 @@ def _value(
     reference_cache: FeatureCache,
 ) -> ValueRecord:
     value, reason = attempt("metric", lambda: _computed(collected, judge, entry, reference, reference_cache))
-    number, spread = value if value else (None, ())
+    number, spread, notes = value if value else (None, (), ())
     return ValueRecord(
         sample=None,
         metric=entry.spec.id,
@@ -101,7 +101,7 @@ def _value(
         inputs_sha256=inputs,
         details={"n_reference": reference.ref.n if reference else None},
         replicates=spread,
-        warnings=_warnings(entry, len(collected.clips), reference) if number is not None else (),
+        warnings=(*_warnings(entry, len(collected.clips), reference), *notes) if number is not None else (),
     )
 
 
@@ -117,7 +117,8 @@ def _specific(reason: Reason | None) -> Reason | None:
 
 def _computed(
     collected: Collected, judge: Judge, entry: MetricEntry, reference: Reference | None, cache: FeatureCache
-) -> tuple[float, tuple[float, ...]]:
+) -> tuple[float, tuple[float, ...], tuple[str, ...]]:
+    """The value, its replicates, and what the metric has to say about it."""
     assert entry.extractor is not None
     if collected.missing is not None and collected.missing.kind == "not_available":
         raise NotAvailable(collected.missing.message)
@@ -127,26 +128,22 @@ def _computed(
         why = f"; {collected.missing.message}" if collected.missing else ""
         raise TooFew(f"{len(collected.clips)} clips with features, at least 2 are needed{why}")
     real = reference.features(entry.extractor, judge.pool, cache)
-    value = set_value(entry, collected.features, real)
-    kind = implementation(entry)
+    metric: SetMetric = implementation(entry)(**entry.settings)
+    for clips, is_real in ((collected.features, False), (real, True)):
+        for clip in clips:
+            metric.update(torch.from_numpy(clip), real=is_real)
     groups = [clip.prompt_id for clip in collected.clips]
-    spread = replicates(kind(**entry.settings).distance, collected.features, real, groups)
-    return value, tuple(spread)
-
-
-def set_value(entry: MetricEntry, generated: Features, real: Features) -> float:
-    """The metric over two lists of per-clip features, clip by clip, so that memory is that of its states."""
-    metric = implementation(entry)(**entry.settings)
-    for clip in generated:
-        metric.update(torch.from_numpy(clip), real=False)
-    for clip in real:
-        metric.update(torch.from_numpy(clip), real=True)
-    return float(metric.compute())
+    spread = replicates(metric.distance, collected.features, real, groups)
+    return float(metric.compute()), spread, metric.warnings
 
 
 def _warnings(entry: MetricEntry, n: int, reference: Reference | None) -> tuple[str, ...]:
     least = entry.spec.least_n
-    short = [f"{side} {count}" for side, count in (("n", n), ("reference n", reference.ref.n if reference else 0)) if count < least]
+    short = [
+        f"{side} {count}"
+        for side, count in (("n", n), ("reference n", reference.ref.n if reference else 0))
+        if count < least
+    ]
     if not short:
         return ()
     return (f"{' and '.join(short)} below {least}: compare only with values of the same n",)

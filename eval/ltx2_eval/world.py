@@ -1,13 +1,14 @@
 """Clips of the procedural world as files: the ceiling system of a suite with scenes, and the reference set."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from ltx2_benchmarks.suite import Suite
 from ltx2_benchmarks.synthetic import Scene, caption, render, sample_scene
-from ltx2_eval.weights import cache_root
 from ltx2_eval.clip import Clip
 from ltx2_eval.media import write_clip
+from ltx2_eval.weights import cache_root
 from ltx2_reports.store import atomic_path, atomic_write, canonical_hash, make_folder, strict_json
 
 _PROMPTS = "prompts.jsonl"
@@ -27,7 +28,7 @@ def rendered_suite(suite: Suite, container: str) -> Path:
             f"suite {suite.name}: {len(without)} prompts have no scene ({without[0]}, ...); "
             "the world can render only suites made from it, such as 'world'"
         )
-    scenes = [(prompt.id, prompt.text, Scene.from_json(prompt.scene)) for prompt in suite.prompts]
+    scenes = [(prompt.id, prompt.text, Scene.from_json(json.dumps(prompt.scene))) for prompt in suite.prompts]
     return _rendered(f"world-{suite.name}", scenes, container)
 
 

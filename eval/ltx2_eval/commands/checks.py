@@ -40,7 +40,9 @@ def _codecs() -> Finding:
     needed = {"libx264": "w", "aac": "w", "ffv1": "w", "pcm_f32le": "w", "h264": "r"}
     missing = [name for name, mode in needed.items() if not _has_codec(av, name, mode)]
     found = f"PyAV {av.__version__}, " + ("all codecs" if not missing else f"without {', '.join(missing)}")
-    return Finding("codecs", "missing" if missing else "ok", found, "pip install --force-reinstall av" if missing else "")
+    return Finding(
+        "codecs", "missing" if missing else "ok", found, "pip install --force-reinstall av" if missing else ""
+    )
 
 
 def _cache() -> Finding:
@@ -77,7 +79,9 @@ def _weights() -> Finding:
 
 def _chromium() -> Finding:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    return Finding("browser for tests", "ok" if path else "optional", path or "none found", "" if path else "install chromium")
+    return Finding(
+        "browser for tests", "ok" if path else "optional", path or "none found", "" if path else "install chromium"
+    )
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (_python, _packages, _codecs, _cache, _device, _weights, _chromium)

@@ -65,7 +65,10 @@ def _models() -> Rows:
     from ltx2_eval.models.registry import KINDS, plugins
 
     built_in = [{"name": name, "usage": kind.usage, "what": kind.title} for name, kind in KINDS.items()]
-    return [*built_in, *({"name": name, "usage": name, "what": f"plug-in {value}"} for name, value in plugins().items())]
+    return [
+        *built_in,
+        *({"name": name, "usage": name, "what": f"plug-in {value}"} for name, value in plugins().items()),
+    ]
 
 
 def _suites() -> Rows:

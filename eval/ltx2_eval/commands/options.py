@@ -8,14 +8,19 @@ import typer
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", "-m", help="[LABEL=]MODEL; repeat to compare. See `ltx2-eval list models`.", show_default="the demo's three"
+        "--model",
+        "-m",
+        help="[LABEL=]MODEL; repeat to compare. See `ltx2-eval list models`.",
+        show_default="the demo's three",
     ),
 ]
 SuiteName = Annotated[str, typer.Option("--suite", "-s", help="Embedded suite, or a .jsonl, .csv or .txt of prompts.")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric id; repeat. Default: the profile's.")]
 Profile = Annotated[str, typer.Option(help="Named set of metrics: offline, default, dsp.")]
 ReferenceName = Annotated[str, typer.Option(help="Reference set of FVD, FAD, ...: world:COUNT or a folder of clips.")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Seed; repeat for several per prompt.", show_default="0")]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", help="Seed; repeat for several per prompt.", show_default="0")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.")]
 Size = Annotated[str | None, typer.Option(help="WIDTHxHEIGHT.", show_default="the model's")]
 Fps = Annotated[str | None, typer.Option(help="Frames per second, 24 or 30000/1001.", show_default="the model's")]

@@ -6,14 +6,11 @@ from ltx2_eval.commands.options import Given
 from ltx2_eval.commands.show import show_report
 from ltx2_eval.runner import is_run
 from ltx2_reports.records import read_run
-from ltx2_reports.table import refuse_mixed
 
 
 def report_command(given: Given) -> None:
     """Table and HTML of several runs."""
     runs = [read_run(folder) for path in given.runs for folder in _runs_in(Path(path).expanduser())]
-    if given.strict:
-        refuse_mixed(runs)
     show_report(runs, Path(given.out).expanduser(), given)
 
 
@@ -22,7 +19,7 @@ def _runs_in(path: Path) -> list[Path]:
         return [path]
     found = sorted(item for item in path.iterdir() if item.is_dir() and is_run(item)) if path.is_dir() else []
     if not found:
-        raise ValueError(f"{path} is no run folder and holds none; runs are made by `ltx2-eval run`, `generate` or `score`")
+        raise ValueError(
+            f"{path} is no run folder and holds none; runs are made by `ltx2-eval run`, `generate` or `score`"
+        )
     return found
-
-

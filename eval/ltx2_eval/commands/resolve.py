@@ -96,7 +96,9 @@ def device_of(name: str) -> str:
     if name != "cpu" and not name.startswith("cuda"):
         raise ValueError(f"device {name!r}: expected cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r}: this PyTorch sees no CUDA device; use --device cpu, or see `ltx2-eval doctor`")
+        raise ValueError(
+            f"device {name!r}: this PyTorch sees no CUDA device; use --device cpu, or see `ltx2-eval doctor`"
+        )
     return name
 
 
@@ -107,9 +109,7 @@ def output_folder(given: Given, name: str, *parts: object) -> Path:
     return RUNS_FOLDER / f"{name}-{canonical_hash([str(part) for part in parts])[:8]}"
 
 
-def _reference(
-    given: Given, entries: tuple[MetricEntry, ...], pool: ExtractorPool, container: str
-) -> Reference | None:
+def _reference(given: Given, entries: tuple[MetricEntry, ...], pool: ExtractorPool, container: str) -> Reference | None:
     wanted = [entry for entry in entries if "reference" in entry.spec.needs]
     if not given.reference or not wanted:
         return None

@@ -1,6 +1,5 @@
 """`run` and `generate`."""
 
-
 from ltx2_eval.commands.options import Given
 from ltx2_eval.commands.resolve import System, generation_plan, output_folder, scoring_plan, suite_of, systems_of
 from ltx2_eval.commands.show import finish, show_report
@@ -55,7 +54,9 @@ def _one(out: Path, system: System, plan: GenerationPlan, scoring: ScoringPlan |
 
 def _folder(given: Given, plan: GenerationPlan, systems: list[System]) -> Path:
     names = [(system.label, system.model_name, sorted(system.model.identity().items())) for system in systems]
-    return output_folder(given, plan.suite.name.split("[")[0], plan.suite.sha256, plan.seeds, plan.clip, plan.container, names)
+    return output_folder(
+        given, plan.suite.name.split("[")[0], plan.suite.sha256, plan.seeds, plan.clip, plan.container, names
+    )
 
 
 def _check_baseline(given: Given, systems: list[System]) -> None:

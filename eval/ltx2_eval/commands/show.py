@@ -6,11 +6,12 @@ from pathlib import Path
 from ltx2_eval.commands.options import Given
 from ltx2_eval.console import note
 from ltx2_eval.metrics.catalogue import PRIMARY
-from ltx2_reports.records import Run
+from ltx2_reports.comparison import compare
+from ltx2_reports.records import Run, ValueRecord
+from ltx2_reports.render import render_terminal
 from ltx2_reports.report import write_report
 from ltx2_reports.store import strict_json
 from ltx2_reports.summary import summarise
-from ltx2_reports.table import compare_runs, render_terminal
 
 
 def show_report(runs: Sequence[Run], out: Path, given: Given) -> None:
@@ -22,28 +23,24 @@ def show_report(runs: Sequence[Run], out: Path, given: Given) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(render_terminal(compare_runs(runs, baseline=given.baseline, primary=PRIMARY)))
-    missing = sorted({value.reason.message for run in runs for value in run.values.values() if _is_missing(value)})
-    for message in missing:
-        note(f"not available: {message}")
+    comparison = compare(runs, baseline=given.baseline, primary=PRIMARY)
+    if given.get("strict"):
+        comparison.require_one_protocol_per_metric()
+    console.print(render_terminal(comparison, console.width))
     print(f"report: {files.html.resolve()}")
 
 
 def finish(runs: Sequence[Run], max_failed: float) -> None:
     """Exit with 1 when more clips failed than the error budget allows; the records say why."""
     clips = [clip for run in runs for clip in run.clips.values()]
-    broken = {(run.header.spec.system, value.sample) for run in runs for value in run.values.values() if _is_broken(value)}
+    broken = {
+        (run.header.spec.system, value.sample) for run in runs for value in run.values.values() if _is_broken(value)
+    }
     broken |= {(run.header.spec.system, c.sample) for run in runs for c in run.clips.values() if c.reason is not None}
     if clips and len(broken) / len(clips) > max_failed:
         note(f"{len(broken)} of {len(clips)} clips failed (allowed: {max_failed:.0%}); their records say why")
         raise SystemExit(1)
 
 
-def _is_missing(value: object) -> bool:
-    reason = getattr(value, "reason", None)
-    return reason is not None and reason.kind == "not_available"
-
-
-def _is_broken(value: object) -> bool:
-    reason = getattr(value, "reason", None)
-    return reason is not None and reason.kind == "failed" and getattr(value, "sample", None) is not None
+def _is_broken(value: ValueRecord) -> bool:
+    return value.sample is not None and value.reason is not None and value.reason.kind == "failed"

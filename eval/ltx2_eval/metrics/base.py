@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import Extractor
 from ltx2_reports.records import ClipRecord, MetricSpec, Reason, Scalar
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,14 +67,22 @@ class ClipMetric(Protocol):
 
 
 class SetMetric(Protocol):
-    """A torchmetrics.Metric over features; also usable in any PyTorch program.
+    """A torchmetrics.Metric over features; also usable in any PyTorch program. States merge over processes."""
 
-    `update(features, real=...)` takes the (k, d) features of one clip or of many; states merge over processes.
-    """
+    def update(self, features: "Tensor", real: bool) -> None:
+        """Take (k, d) features of one clip or of many."""
 
-    def update(self, features: object, real: bool) -> None: ...
-    def compute(self) -> object: ...
+    def compute(self) -> "Tensor":
+        """The value, a scalar."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said beside the value."""
+
+    @property
+    def distance(self) -> "Compare":
+        """The same metric of two lists of clips, for drawing clips again."""
 
 
 Compare = Callable[[Sequence[NDArray[np.float32]], Sequence[NDArray[np.float32]]], float]
-"""Distance of two lists of per-clip features: (generated, reference) -> value; used for resampling over clips."""
+"""Distance of two lists of per-clip features: (generated, reference) -> value."""

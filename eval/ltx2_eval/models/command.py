@@ -6,9 +6,11 @@ The line is split like a shell would, but no shell runs; `{output}` (must be the
 """
 
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 from ltx2_benchmarks.nearest import unknown
@@ -26,7 +28,8 @@ class CommandModel:
     def __init__(self, line: str, *, timeout_s: float = _TIMEOUT_S, suffix: str = ".mp4") -> None:
         self._line, self._timeout_s, self._suffix = line, timeout_s, suffix
         self._words = _words(line)
-        self._folder = tempfile.TemporaryDirectory(prefix="ltx2-eval-")
+        self._folder = Path(tempfile.mkdtemp(prefix="ltx2-eval-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def identity(self) -> dict[str, Scalar]:
         """The line itself; what the program does is its own affair."""
@@ -42,7 +45,7 @@ class CommandModel:
         Raises:
             ValueError: it cannot be started, fails, takes too long or writes no file.
         """
-        output = Path(self._folder.name) / f"{request.sample}{self._suffix}"
+        output = self._folder / f"{request.sample}{self._suffix}"
         output.unlink(missing_ok=True)
         words = [_filled(word, _values(request, output)) for word in self._words]
         began = time.perf_counter()

@@ -63,9 +63,15 @@ KINDS: dict[str, ModelKind] = {
         title="LTX-2, our implementation; without a target the bundled nano model",
         load=_ltx2,
     ),
-    "folder": ModelKind(usage="folder:PATH", title="clips made elsewhere, matched by file name or prompts.jsonl", load=_folder),
-    "command": ModelKind(usage="command:LINE", title="any program; {prompt}, {seed}, {output}, ... are filled in", load=_command),
-    "world": ModelKind(usage="world", title="the procedural world's own rendering of a suite with scenes (the ceiling)", load=_world),
+    "folder": ModelKind(
+        usage="folder:PATH", title="clips made elsewhere, matched by file name or prompts.jsonl", load=_folder
+    ),
+    "command": ModelKind(
+        usage="command:LINE", title="any program; {prompt}, {seed}, {output}, ... are filled in", load=_command
+    ),
+    "world": ModelKind(
+        usage="world", title="the procedural world's own rendering of a suite with scenes (the ceiling)", load=_world
+    ),
 }
 
 
