@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
-from ltx2_eval.extractors.embedding import load_model, load_tokenizer, tokenized, unit
+from ltx2_eval.extractors.embedding import check_texts, load_model, load_tokenizer, tokenized, unit
 from ltx2_eval.extractors.sound import mono
 
 RATE_HZ = 48_000
@@ -67,7 +67,9 @@ class ClapExtractor:
         model = load_model(ClapModel, weights, device)
         if model.config.audio_config.enable_fusion:
             raise ValueError(f"{weights}: a fusion model, whose crops are random; use one without fusion")
-        return cls(spec, model, load_tokenizer(weights, model.config.text_config.vocab_size), device)
+        extractor = cls(spec, model, load_tokenizer(weights, model.config.text_config.vocab_size), device)
+        check_texts(extractor.text_features, weights)
+        return extractor
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(k, d) embeddings of unit length: one up to 10 s of sound, then one for each further 5 s.

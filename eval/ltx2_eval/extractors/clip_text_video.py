@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
-from ltx2_eval.extractors.embedding import load_model, load_tokenizer, tokenized, unit
+from ltx2_eval.extractors.embedding import check_texts, load_model, load_tokenizer, tokenized, unit
 from ltx2_eval.extractors.frames import bin_centre_frames
 
 NUM_FRAMES = 16
@@ -62,7 +62,9 @@ class ClipExtractor:
         from transformers import CLIPModel
 
         model = load_model(CLIPModel, weights, device)
-        return cls(spec, model, load_tokenizer(weights, model.config.text_config.vocab_size), device)
+        extractor = cls(spec, model, load_tokenizer(weights, model.config.text_config.vocab_size), device)
+        check_texts(extractor.text_features, weights)
+        return extractor
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(16, d) embeddings of unit length.

@@ -1,10 +1,12 @@
 """What CLIP and CLAP share: a model and a tokenizer from a local folder, checked, and unit-length embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,13 +22,18 @@ def load_model(model_class: Any, folder: Path, device: str) -> Any:
         ValueError: the weights do not fit the configuration (transformers alone would only warn and fill at random).
     """
     model, report = model_class.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
     )
     buffers = {name for name, _ in model.named_buffers()}
     problems = {
         "missing": [key for key in report["missing_keys"] if key not in buffers],
         "unknown": [key for key in report["unexpected_keys"] if not key.endswith("position_ids")],
-        "of another shape": [str(key) for key in report["mismatched_keys"]],
+        "of another shape": [str(key) for key, *_ in report["mismatched_keys"]],
     }
     if any(problems.values()):
         told = "; ".join(
@@ -55,6 +62,17 @@ def load_tokenizer(folder: Path, vocabulary: int) -> Any:
             "missing or of another model: pull the weights again"
         )
     return tokenizer
+
+
+def check_texts(text_features: Callable[[Sequence[str]], NDArray[np.float32]], folder: Path) -> None:
+    """Make sure that the loaded model tells two texts apart.
+
+    Raises:
+        ValueError: it does not: its configuration names another end-of-text token than its tokenizer writes.
+    """
+    first, second = text_features(_PROBES)
+    if np.allclose(first, second, atol=1e-6):
+        raise ValueError(f"{folder}: the model gives {_PROBES[0]!r} and {_PROBES[1]!r} one embedding; pull it again")
 
 
 def tokenized(tokenizer: Any, texts: Sequence[str], device: str) -> tuple[dict[str, Tensor], int]:

@@ -177,7 +177,7 @@ def convert(converter: str, source: Path, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     arrays, config = CONVERTERS[converter](source)
-    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, folder / WEIGHTS_FILE)
+    save_file({key: np.asarray(value, order="C") for key, value in arrays.items()}, folder / WEIGHTS_FILE)
     if config is not None:
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
