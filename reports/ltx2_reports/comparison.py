@@ -72,7 +72,7 @@ class Comparison:
             )
 
 
-def compare_runs(
+def compare(
     runs: Sequence[Run],
     *,
     baseline: str | None = None,
@@ -116,16 +116,6 @@ def compare_runs(
         mixed=mixed,
         notes=(*mixed, *_notes(systems, columns, primary)),
     )
-
-
-def refuse_mixed(runs: Sequence[Run]) -> None:
-    """Refuse runs whose values cannot stand in the same columns.
-
-    Raises:
-        ValueError: no run.
-        MixedProtocolsError: a metric was measured in different ways; the message names the fields that differ.
-    """
-    compare_runs(runs, resamples=1).require_one_protocol_per_metric()
 
 
 def distinct_labels(labels: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ltx2_reports import grid, page
-from ltx2_reports.comparison import Comparison, compare_runs
+from ltx2_reports.comparison import Comparison, compare
 from ltx2_reports.escape import for_html
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.render import render_csv, render_latex, render_markdown
@@ -44,7 +44,7 @@ def write_report(
         ValueError: no run, a folder that is no run or is damaged, or an unknown baseline.
     """
     read = [read_run(folder) for folder in runs]
-    comparison = compare_runs(read, baseline=baseline, primary=primary)
+    comparison = compare(read, baseline=baseline, primary=primary)
     written = ReportFiles(
         html=out / "report.html", markdown=out / "table.md", csv=out / "table.csv", latex=out / "table.tex"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_reports.cells import Cell
-from ltx2_reports.comparison import RUNTIME_PREFIX, Column, compare_runs
+from ltx2_reports.comparison import RUNTIME_PREFIX, Column, compare
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.store import atomic_write, canonical_hash, strict_json
 
@@ -18,7 +18,7 @@ def summarise(run: Run) -> dict[str, Any]:
     Equal clips, features and values give equal bytes for everything but the block `runtime`, which holds timings; time,
     machine and environment are left to `run.json`.
     """
-    comparison = compare_runs([run])
+    comparison = compare([run])
     blocks: dict[str, dict[str, Any]] = {"metrics": {}, "runtime": {}}
     for column in comparison.columns:
         block = blocks["runtime" if column.metric.id.startswith(RUNTIME_PREFIX) else "metrics"]

@@ -5,8 +5,7 @@ from ltx2_reports.comparison import (
     Comparison,
     MixedProtocolsError,
     System,
-    compare_runs,
-    refuse_mixed,
+    compare,
 )
 from ltx2_reports.render import render_csv, render_latex, render_markdown, render_terminal
 
@@ -15,8 +14,7 @@ __all__ = [
     "Comparison",
     "MixedProtocolsError",
     "System",
-    "compare_runs",
-    "refuse_mixed",
+    "compare",
     "render_csv",
     "render_latex",
     "render_markdown",

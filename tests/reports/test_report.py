@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from ltx2_reports import page, summary
-from ltx2_reports.comparison import compare_runs
+from ltx2_reports.comparison import compare
 from ltx2_reports.records import Reason, Run, read_run
 from ltx2_reports.render import render_csv, render_latex, render_markdown, render_terminal
 from ltx2_reports.report import render_html, write_report
@@ -101,7 +101,7 @@ def _json_shape(value: Any) -> Any:
 
 
 def _shapes(runs: list[Run]) -> dict[str, Any]:
-    comparison = compare_runs(runs, baseline=runs[1].header.spec.system, resamples=50)
+    comparison = compare(runs, baseline=runs[1].header.spec.system, resamples=50)
     content = summary.summarise(runs[0])
     return {
         "html": _elements(render_html(comparison, runs, runs[0].folder)),
@@ -124,7 +124,7 @@ def test_every_format_has_the_structure_of_a_harmless_report(make_run: MakeRun, 
     hostile, harmless = _shapes(runs), _shapes(_runs(make_run, "harmless", {}))
     for form, shape in harmless.items():
         assert hostile[form] == shape, form
-    comparison = compare_runs(runs, resamples=50)
+    comparison = compare(runs, resamples=50)
     console = Console(file=io.StringIO(), width=110, color_system=None, legacy_windows=False)
     console.print(render_terminal(comparison, width=110))
     assert isinstance(console.file, io.StringIO)
@@ -137,7 +137,7 @@ def test_every_format_has_the_structure_of_a_harmless_report(make_run: MakeRun, 
 @pytest.mark.parametrize("field", FIELDS)
 def test_each_field_reaches_the_page_and_is_escaped_there(make_run: MakeRun, field: str) -> None:
     runs = _runs(make_run, "one", {field: "<b>\u202e&{{ 7 * 7 }}"})
-    text = render_html(compare_runs(runs, resamples=50), runs, runs[0].folder)
+    text = render_html(compare(runs, resamples=50), runs, runs[0].folder)
     assert "&lt;b&gt;\\u202e&amp;{{ 7 * 7 }}" in text
     assert "<b>" not in text
     assert "{{ 49 }}" not in text
@@ -145,7 +145,7 @@ def test_each_field_reaches_the_page_and_is_escaped_there(make_run: MakeRun, fie
 
 def test_the_page_carries_its_policy_and_nothing_that_runs(make_run: MakeRun) -> None:
     runs = _runs(make_run, "run", {})
-    text = render_html(compare_runs(runs, resamples=50), runs, runs[0].folder)
+    text = render_html(compare(runs, resamples=50), runs, runs[0].folder)
     assert re.search(r"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-[\w+/=]{44}'", text)
     elements = _elements(text)
     tags = {element[0] for element in elements}
@@ -159,12 +159,12 @@ def test_the_page_carries_its_policy_and_nothing_that_runs(make_run: MakeRun) ->
 def test_the_page_shows_clips_values_reasons_and_protocols(make_run: MakeRun) -> None:
     folder = make_run(prompts=2, failed=("p001-s1",))
     run = read_run(folder)
-    text = render_html(compare_runs([run]), [run], folder)
+    text = render_html(compare([run]), [run], folder)
     assert text.count("<video") == 3
     assert 'src="clips/p000-s0.mp4"' in text
     assert "failed: out of memory" in text
     assert "1 could not be made" in text
-    for column in compare_runs([run]).columns:
+    for column in compare([run]).columns:
         assert f'id="protocol-{column.id}"' in text
         assert f'href="#protocol-{column.id}"' in text
         for field in type(column.protocol).model_fields:
@@ -174,14 +174,14 @@ def test_the_page_shows_clips_values_reasons_and_protocols(make_run: MakeRun) ->
 def test_prompts_stand_side_by_side_and_other_texts_apart(make_run: MakeRun) -> None:
     folders = [make_run(name, system=name, prompts=2, seeds=seeds) for name, seeds in (("a", (0, 1)), ("b", (7,)))]
     runs = [read_run(folder) for folder in folders]
-    first, second = page.prompt_views(compare_runs(runs), runs, runs[0].folder)
+    first, second = page.prompt_views(compare(runs), runs, runs[0].folder)
     assert [[shown and (shown.system, shown.seed) for shown in row] for row in first.rows] == [
         [("a", 0), ("b", 7)],
         [("a", 1), None],
     ]
     assert second.id == "p001"
     other = read_run(make_run("c", system="c", prompts=2, prompt="Another text."))
-    views = page.prompt_views(compare_runs([*runs, other]), [*runs, other], runs[0].folder)
+    views = page.prompt_views(compare([*runs, other]), [*runs, other], runs[0].folder)
     assert [view.id for view in views] == ["p000", "p001", "p000", "p001"]
 
 
@@ -207,14 +207,14 @@ def test_a_clip_outside_the_run_folder_is_linked_where_it_lies(tmp_path: Path) -
 def test_intervals_are_drawn_on_one_scale_per_row(make_run: MakeRun) -> None:
     metrics = ({"m": {"values": lambda i, s: i}}, {"m": {"values": lambda i, s: i + 4}})
     runs = [read_run(make_run(f"r{place}", metrics=given)) for place, given in enumerate(metrics)]
-    low, high = page.plots_of(compare_runs(runs).columns[0])
+    low, high = page.plots_of(compare(runs).columns[0])
     assert low is not None
     assert high is not None
     assert 0 <= low.low < low.value < low.high
     assert high.low < high.value < high.high <= page.PLOT_WIDTH
     assert high.value > low.value
     flat = read_run(make_run("flat", metrics={"m": {"values": lambda i, s: 1.0}}))
-    assert page.plots_of(compare_runs([flat]).columns[0]) == [None]
+    assert page.plots_of(compare([flat]).columns[0]) == [None]
 
 
 def test_colours_have_the_contrast_that_wcag_asks_for() -> None:
@@ -277,7 +277,7 @@ def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: Ma
 @pytest.mark.skipif(shutil.which("lualatex") is None, reason="no lualatex on this machine")
 def test_latex_compiles_with_every_payload(make_run: MakeRun, tmp_path: Path, hostile: ModuleType) -> None:
     metrics = {f"m{i}": {"spec": {"title": text[:300]}} for i, text in enumerate(hostile.PAYLOADS.values())}
-    table = render_latex(compare_runs([read_run(make_run(metrics=metrics))], resamples=50))
+    table = render_latex(compare([read_run(make_run(metrics=metrics))], resamples=50))
     document = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{table}\\end{{document}}"
     (tmp_path / "x.tex").write_text(document, encoding="utf-8")
     command = ["lualatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from ltx2_reports import grid, numbers
-from ltx2_reports.comparison import Comparison, MixedProtocolsError, compare_runs, distinct_labels, refuse_mixed
+from ltx2_reports.comparison import Comparison, MixedProtocolsError, compare, distinct_labels
 from ltx2_reports.records import Reason, Run, ValueRecord, append, open_journal, read_run
 from ltx2_reports.render import CSV_FIELDS, render_csv, render_latex, render_markdown, render_terminal
 from ltx2_reports.statistics import Difference, Interval, centred_interval, mean_interval, paired_difference
@@ -34,7 +34,7 @@ _numbers = itertools.count()
 
 def _compare(make_run: MakeRun, systems: dict[str, dict[str, Any]], **options: Any) -> Comparison:
     folders = [make_run(f"run-{next(_numbers)}", system=name, **facts) for name, facts in systems.items()]
-    return compare_runs([read_run(folder) for folder in folders], **options)
+    return compare([read_run(folder) for folder in folders], **options)
 
 
 def _metric(values: Callable[[int, str], Any], metric: str = "m", **spec: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_an_unfinished_run_counts_what_it_was_asked_for(make_run: MakeRun) -> No
     clips = dict(list(run.clips.items())[:8])
     values = {key: value for key, value in run.values.items() if key[0] in clips}
     half = Run(folder=run.folder, header=run.header, clips=clips, values=values, protocols=run.protocols)
-    cell = compare_runs([half]).columns[0].cells[0]
+    cell = compare([half]).columns[0].cells[0]
     assert (cell.n, cell.asked, cell.missing) == (8, 12, {"not_made": 4})
 
 
@@ -107,11 +107,12 @@ def test_different_protocols_never_share_a_column_and_the_field_is_named(make_ru
         comparison.require_one_protocol_per_metric()
 
 
-def test_runs_that_mix_can_be_refused_before_a_table_is_made(make_run: MakeRun) -> None:
-    one, two = (read_run(make_run(f"r{n}", metrics={"fvd": {"value": 9.0, "protocol": {"n": n}}})) for n in (12, 10))
-    refuse_mixed([one, one])
+def test_strictly_a_mixture_is_refused_and_equal_runs_are_not(make_run: MakeRun) -> None:
+    sides = [{"metrics": {"fvd": {"value": 9.0, "protocol": {"n": n}}}} for n in (12, 10)]
+    _compare(make_run, {"a": sides[0], "b": sides[0]}).require_one_protocol_per_metric()
+    mixture = _compare(make_run, {"a": sides[0], "b": sides[1]})
     with pytest.raises(MixedProtocolsError, match=r"fvd: .*differ in n: 1[02] and 1[02]; score the runs again"):
-        refuse_mixed([one, two])
+        mixture.require_one_protocol_per_metric()
 
 
 @pytest.mark.parametrize("field", ["metric_version", "weights_sha256", "reference", "suite", "settings", "decoder"])
@@ -222,11 +223,11 @@ def test_warnings_are_noted_once(make_run: MakeRun) -> None:
 def test_equal_systems_are_numbered_and_unknown_baselines_refused(make_run: MakeRun) -> None:
     assert distinct_labels(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)"]
     run = read_run(make_run(system="nano"))
-    assert [system.label for system in compare_runs([run, run]).systems] == ["nano", "nano (2)"]
+    assert [system.label for system in compare([run, run]).systems] == ["nano", "nano (2)"]
     with pytest.raises(ValueError, match=r"baseline 'other': expected one of 'nano', 'nano \(2\)'"):
-        compare_runs([run, run], baseline="other")
+        compare([run, run], baseline="other")
     with pytest.raises(ValueError, match="found no run"):
-        compare_runs([])
+        compare([])
 
 
 def test_values_that_were_scored_again_count_once(make_run: MakeRun) -> None:
@@ -235,7 +236,7 @@ def test_values_that_were_scored_again_count_once(make_run: MakeRun) -> None:
     with open_journal(folder) as journal:
         for value in run.values.values():
             append(journal, ValueRecord(**{**value.model_dump(), "value": 7.0}))
-    assert compare_runs([read_run(folder)]).columns[0].cells[0].value == 7.0
+    assert compare([read_run(folder)]).columns[0].cells[0].value == 7.0
 
 
 def _interval(value: float, low: float | None, high: float | None) -> Interval:
