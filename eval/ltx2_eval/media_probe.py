@@ -223,7 +223,7 @@ def _check_video_claims(path: Path, stream: StreamProbe, limits: Limits) -> None
     pixels = (stream.width or 0) * (stream.height or 0)
     _at_most(path, f"pixels a frame ({stream.width}x{stream.height})", pixels, limits.max_pixels)
     _at_most(path, "frames", stream.frames, limits.max_frames)
-    _at_most(path, "frames a second", stream.fps and float(stream.fps), MAX_FPS)
+    _at_most(path, "frames a second", None if stream.fps is None else float(stream.fps), MAX_FPS)
     _at_most(path, "bytes of decoded video", pixels * 3 * (stream.frames or 1), limits.max_bytes)
 
 

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
+from einops import rearrange
 from numpy.typing import NDArray
 
 from ltx2_eval.clip import Clip
@@ -200,14 +201,11 @@ def _audio_stream(
 def _encoded_audio(
     stream: AudioStream, audio: NDArray[np.float32], rate_hz: int, start: int
 ) -> Iterator[tuple[float, av.Packet]]:
-    format_name = stream.codec_context.format.name
     layout = stream.codec_context.layout.name
     samples = audio.shape[1]
     for first in range(0, samples, _BLOCK):
-        block = audio[:, first : first + _BLOCK]
-        # Packed formats are one row in which the channels alternate.
-        plane = block if format_name.endswith("p") else block.T.reshape(1, -1)
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(plane), format=format_name, layout=layout)
+        packed = rearrange(audio[:, first : first + _BLOCK], "c n -> 1 (n c)")
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(packed), format="flt", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate_hz, start + first, Fraction(1, rate_hz)
         for packet in stream.encode(frame):
             yield (start + first) / rate_hz, packet

@@ -272,3 +272,20 @@ def test_file_without_streams_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(100))
     with pytest.raises(MediaError):
         probe(path)
+
+
+def test_eight_planes_are_read(tmp_path: Path) -> None:
+    clip = Clip(video=None, fps=None, audio=click(16000, 8), rate_hz=16000)
+    back = round_trip(clip, tmp_path, "mp4")
+    assert back.audio is not None
+    assert back.audio.shape == (8, 16037)
+    assert click_time_s(back) == pytest.approx(click_time_s(clip), abs=1e-3)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_one_sample_and_eight_channels_are_readable(container: str, tmp_path: Path) -> None:
+    audio = np.full((8, 1), 0.25, np.float32)
+    back = round_trip(Clip(video=None, fps=None, audio=audio, rate_hz=8000), tmp_path, container)
+    assert back.audio is not None
+    assert back.audio.shape == (8, 1)
+    assert back.rate_hz == 8000
