@@ -37,6 +37,8 @@ a an the and or but with without of on at by for as is are was were be been bein
 those there no not all any some only also just very more less than so if which who what where how
 has have had do does did make makes making made can will would plays play playing shows show gives give
 off around away back forward backward about like
+halfway clip chequered brief electronic constant we see happens happen fills fill ringing clack clacks lights light
+rhombus run runs running underneath five five-pointed plus sign dry air nothing closer irregularly uneven intervals
 """
 _PIECES = ("es", "ed", "ing", "er", "ly", "th", "he", "an", "in", "on", "re", "st", "en", "or", "ar", "al", "ou")
 

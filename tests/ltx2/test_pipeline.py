@@ -169,8 +169,10 @@ def test_wrong_text_encoder(folder: Path, tmp_path: Path) -> None:
     from ltx2.config import NANO
     from ltx2.nano import write_text_encoder
 
-    write_text_encoder(tmp_path, replace(NANO.text, num_hidden_states=4), seed=0)
-    with pytest.raises(ValueError, match="4 hidden states of width 128; the checkpoint was trained with 5"):
+    layers, width = NANO.text.num_hidden_states, NANO.text.hidden_size
+    write_text_encoder(tmp_path, replace(NANO.text, num_hidden_states=layers + 1), seed=0)
+    told = f"{layers + 1} hidden states of width {width}; the checkpoint was trained with {layers}"
+    with pytest.raises(ValueError, match=told):
         Pipeline.load(folder, text_encoder=tmp_path)
 
 

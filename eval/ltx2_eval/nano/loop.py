@@ -1,0 +1,211 @@
+"""The training loop of every stage: schedule, moving average, checkpoints that resume to the same bits, CSV log."""
+
+import csv
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ltx2_eval.nano.muon import Muon
+
+_WARMUP_STEPS = 50
+_DECAY_FROM = 0.4
+"""Share of the training after which the learning rate falls linearly to zero."""
+_CLIP_NORM = 1.0
+
+
+class Task(Protocol):
+    """One stage: what is trained and on what."""
+
+    name: str
+    model: nn.Module
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss on the batch of a step, which depends on nothing but the step; and figures for the log."""
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures of the averaged model on held-out clips."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOptions:
+    """How long and how a stage is trained. The first of `steps` and `minutes` that is reached ends it."""
+
+    out: Path
+    """Folder of the run; a stage keeps its files in a subfolder of its name."""
+    lr: float
+    steps: int = 1_000_000
+    minutes: float = 1e9
+    device: str = "cpu"
+    bf16: bool = False
+    """Compute in bfloat16 where autocast does; parameters, moments and averages stay float32."""
+    ema_decay: float = 0.998
+    validate_every: int = 400
+    save_every: int = 400
+    log_every: int = 20
+
+
+class Progress:
+    """Where a stage is: what a checkpoint holds."""
+
+    def __init__(self, task: Task, options: TrainOptions) -> None:
+        self.task, self.options = task, options
+        self.model = task.model.to(options.device)
+        self.optimizer = Muon(self.model, lr=options.lr)
+        self.average = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.step = 0
+        self.seconds = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """Where the stage keeps its files."""
+        return self.options.out / self.task.name
+
+    @property
+    def share(self) -> float:
+        """How much of the stage is done, 0..1."""
+        return max(self.step / self.options.steps, self.seconds / (60 * self.options.minutes))
+
+    def save(self) -> None:
+        """Write the checkpoint, replacing the old one in one move."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
+        tensors |= {f"average.{key}": value for key, value in self.average.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+        where = {"step": str(self.step), "seconds": repr(self.seconds)}
+        save_file({key: value.contiguous() for key, value in tensors.items()}, self.folder / "state.part", where)
+        (self.folder / "state.part").replace(self._checkpoint)
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one."""
+        if not self._checkpoint.exists():
+            return
+        with safe_open(self._checkpoint, "pt") as file:
+            where = file.metadata()
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        for key, value in load_file(self._checkpoint, device=self.options.device).items():
+            part, _, name = key.partition(".")
+            parts[part][name] = value
+        self.model.load_state_dict(parts["model"])
+        self.average = parts["average"]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in parts["optimizer"].items():
+            index, _, name = key.partition(".")
+            moments.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.step, self.seconds = int(where["step"]), float(where["seconds"])
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "state.safetensors"
+
+    def update_average(self) -> None:
+        """Move the averaged weights towards the current ones; buffers are copied."""
+        decay = min(self.options.ema_decay, (1 + self.step) / (10 + self.step))
+        current = self.model.state_dict()
+        trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        for name, tensor in self.average.items():
+            if name in trained:
+                tensor.lerp_(current[name], 1 - decay)
+            else:
+                tensor.copy_(current[name])
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The model with its averaged weights, in evaluation mode, for the time of the block."""
+        current = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield self.model
+        finally:
+            self.model.load_state_dict(current)
+            self.model.train()
+
+
+def learning_rate(base: float, step: int, share: float) -> float:
+    """A short linear warm-up, a plateau, and a linear fall to zero at the end of the stage."""
+    warm = min(1.0, (step + 1) / _WARMUP_STEPS)
+    return base * warm * min(1.0, max(0.0, (1 - share) / (1 - _DECAY_FROM)))
+
+
+def train(task: Task, options: TrainOptions) -> Progress:
+    """Train a stage to its end, continuing from its checkpoint where there is one.
+
+    The same steps give the same bits on the same machine, interrupted or not; with `minutes`, how many steps fit
+    depends on the machine.
+
+    Returns:
+        The finished state; its `average` holds the weights to ship.
+
+    Raises:
+        ValueError: The loss is not finite.
+    """
+    progress = Progress(task, options)
+    progress.resume()
+    progress.model.train()
+    while progress.share < 1:
+        began = time.perf_counter()
+        figures = _advance(progress)
+        progress.seconds += time.perf_counter() - began
+        done = progress.share >= 1
+        if progress.step % options.log_every == 0 or done:
+            _log(progress, "train.csv", figures)
+        if progress.step % options.validate_every == 0 or done:
+            with progress.averaged() as model, _autocast(options):
+                _log(progress, "validation.csv", task.validate(model))
+        if progress.step % options.save_every == 0 or done:
+            progress.save()
+    return progress
+
+
+def _advance(progress: Progress) -> dict[str, float]:
+    options = progress.options
+    lr = learning_rate(options.lr, progress.step, progress.share)
+    for group in progress.optimizer.param_groups:
+        group["lr"] = lr
+    with _autocast(options):
+        loss, figures = progress.task.loss(progress.step)
+    if not torch.isfinite(loss):
+        raise ValueError(f"loss is {loss.item()} at step {progress.step} of {progress.task.name}; lower --lr")
+    progress.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(progress.model.parameters(), _CLIP_NORM)
+    progress.optimizer.step()
+    progress.step += 1
+    progress.update_average()
+    return {"lr": lr, "loss": loss.item(), "gradient_norm": norm.item(), **figures}
+
+
+def _autocast(options: TrainOptions) -> torch.autocast:
+    return torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16, enabled=options.bf16)
+
+
+def _log(progress: Progress, name: str, figures: dict[str, float]) -> None:
+    """Append one row; the first row's names are the columns."""
+    path = progress.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = {"step": progress.step, "seconds": round(progress.seconds, 1)}
+    row |= {key: float(f"{value:.6g}") for key, value in figures.items()}
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+    print(progress.task.name, " ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+
+
+def batch_indices(seed: int, step: int, size: int, clips: int) -> tuple[Tensor, torch.Generator]:
+    """The clips of a step's batch, and a generator for whatever else is random in it."""
+    generator = torch.Generator().manual_seed((seed << 32) + step)
+    return torch.randint(clips, (size,), generator=generator), generator

@@ -1,0 +1,140 @@
+"""Training of the video autoencoder: reconstruction of short cuts, and the statistics of its latents."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ltx2.config import VideoVAEConfig
+from ltx2.video_vae import VideoVAE
+from ltx2_eval.nano.loop import batch_indices
+from ltx2_eval.nano.world_pool import WorldPool
+
+_SQUARE_WEIGHT = 4.0
+_EDGE_WEIGHT = 0.5
+_KL_WEIGHT = 1e-4
+_NOISE = 0.1
+"""Standard deviation of the noise on latents (whose own scale is about 1): the decoder learns to bear inexact ones."""
+
+
+class VideoStage:
+    """Absolute and squared error on pixels, absolute error on their differences, and a small pull to unit latents.
+
+    Args:
+        config: Sizes of the autoencoder.
+        pool: Training clips.
+        held_out: Clips of another split.
+        batch: Cuts per step.
+        cut_frames: Frames of a cut, 8k + 1.
+        seed: Of weights and batches.
+        device: Where it is trained.
+    """
+
+    name = "video_vae"
+    refines = False
+
+    def __init__(
+        self,
+        config: VideoVAEConfig,
+        pool: WorldPool,
+        held_out: WorldPool,
+        *,
+        batch: int = 8,
+        cut_frames: int = 25,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        torch.manual_seed(seed)
+        self.model: nn.Module = VideoVAE(config)
+        self.pool, self.held_out = pool, held_out
+        self.batch, self.cut_frames, self.seed, self.device = batch, cut_frames, seed, device
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss on a step's cuts."""
+        indices, generator = batch_indices(self.seed, step, self.batch, self.pool.clips)
+        start = int(torch.randint(self.pool.frames - self.cut_frames + 1, (), generator=generator))
+        video = self.pool.video(indices, start=start, frames=self.cut_frames).to(self.device)
+        vae = _video_vae(self.model)
+        with torch.set_grad_enabled(not self.refines):
+            mean, _ = vae.encoder.moments(video)
+        noise = torch.randn(mean.shape, generator=generator).to(mean) * _NOISE
+        decoded = vae.decoder(mean + noise).float()
+        absolute = (decoded - video).abs().mean()
+        square = (decoded - video).square().mean()
+        edges = _edge_error(decoded, video)
+        size = mean.float().square().mean()
+        total = absolute + _SQUARE_WEIGHT * square + _EDGE_WEIGHT * edges + _KL_WEIGHT * size
+        return total, {"absolute": absolute.item(), "psnr_db": 10 * math.log10(4 / square.item())}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Mean PSNR of whole held-out clips, clipped and rounded as a user sees them."""
+        vae = _video_vae(model)
+        ratios = []
+        for index in range(min(16, self.held_out.clips)):
+            video = self.held_out.video(torch.tensor([index])).to(self.device)
+            ratios.append(psnr_db(vae.decoder(vae.encoder.moments(video)[0]), video))
+        return {"psnr_db": float(torch.stack(ratios).mean())}
+
+
+class VideoDecoderStage(VideoStage):
+    """Further training of the decoder alone, while others already work on the encoder's latents.
+
+    Args:
+        vae: The finished autoencoder; its encoder and statistics stay as they are.
+        pool: Training clips.
+        held_out: Clips of another split.
+        batch: Cuts per step.
+        cut_frames: Frames of a cut, 8k + 1.
+        seed: Of batches.
+        device: Where it is trained.
+    """
+
+    name = "video_decoder"
+    refines = True
+
+    def __init__(
+        self,
+        vae: VideoVAE,
+        pool: WorldPool,
+        held_out: WorldPool,
+        *,
+        batch: int = 8,
+        cut_frames: int = 25,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(vae.config, pool, held_out, batch=batch, cut_frames=cut_frames, seed=seed + 1, device=device)
+        vae.encoder.requires_grad_(False)
+        vae.decoder.requires_grad_(True)
+        self.model = vae
+
+
+def psnr_db(decoded: Tensor, video: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio over a whole clip in -1..1, after rounding to 8 bits; at most 100 dB."""
+    rounded = ((decoded.float().clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+    return 10 * torch.log10(4 / (rounded - video).square().mean().clamp(min=4e-10))
+
+
+def measure_statistics(vae: VideoVAE, pool: WorldPool, *, clips: int, device: str = "cpu") -> None:
+    """Write mean and deviation per channel of the latents of the first clips into the autoencoder's buffers."""
+    total, square, count = torch.zeros(()), torch.zeros(()), 0
+    with torch.no_grad():
+        for first in range(0, clips, 8):
+            indices = torch.arange(first, min(first + 8, clips))
+            mean = vae.encoder.moments(pool.video(indices).to(device))[0].double().cpu()
+            total = total + mean.sum(dim=(0, 2, 3, 4))
+            square = square + mean.square().sum(dim=(0, 2, 3, 4))
+            count += mean[:, 0].numel()
+    average = total / count
+    deviation = (square / count - average.square()).clamp(min=1e-8).sqrt()
+    vae.per_channel_statistics.get_buffer("mean-of-means").copy_(average)
+    vae.per_channel_statistics.get_buffer("std-of-means").copy_(deviation)
+
+
+def _edge_error(decoded: Tensor, video: Tensor) -> Tensor:
+    return torch.stack([(decoded.diff(dim=axis) - video.diff(dim=axis)).abs().mean() for axis in (2, 3, 4)]).sum()
+
+
+def _video_vae(model: nn.Module) -> VideoVAE:
+    assert isinstance(model, VideoVAE)
+    return model
