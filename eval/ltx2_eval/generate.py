@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ltx2_eval.attempt import attempt
-from ltx2_eval.media import write_clip
+from ltx2_eval.media import Container, write_clip
 from ltx2_eval.models.base import Generated, GenerationRequest, Model
 from ltx2_eval.plan import Sample, request
 from ltx2_eval.recording import Recorder
@@ -18,7 +18,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def generate(
-    recorder: Recorder, plan: Sequence[Sample], model: Model, shape: ClipShape, container: str, progress: Progress
+    recorder: Recorder, plan: Sequence[Sample], model: Model, shape: ClipShape, container: Container, progress: Progress
 ) -> None:
     """Make every sample of the plan that the run does not have yet."""
     for done, sample in enumerate(plan):
@@ -28,7 +28,7 @@ def generate(
     progress("generate", len(plan), len(plan))
 
 
-def make_clip(folder: Path, sample: Sample, model: Model, shape: ClipShape, container: str) -> ClipRecord:
+def make_clip(folder: Path, sample: Sample, model: Model, shape: ClipShape, container: Container) -> ClipRecord:
     """Make one sample: a function of its inputs that ends in a record and knows nothing of its neighbours."""
     asked = request(sample, shape)
     generated, reason = attempt("generate", lambda: _checked(model.generate(asked), asked))
@@ -46,7 +46,7 @@ def _checked(generated: Generated, asked: GenerationRequest) -> Generated:
     return generated
 
 
-def _write(folder: Path, sample: Sample, generated: Generated, container: str) -> str:
+def _write(folder: Path, sample: Sample, generated: Generated, container: Container) -> str:
     suffix = f".{container}" if generated.file is None else generated.file.suffix.lower()
     name = f"{CLIPS_FOLDER}/{sample.id}{suffix}"
     with atomic_path(folder / name) as temporary:

@@ -3,6 +3,7 @@
 import importlib.metadata
 
 from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.media import DECODER
 from ltx2_eval.metrics.base import MetricEntry
 from ltx2_reports.records import Environment, Protocol, ReferenceRef, Scalar, SuiteRef
 
@@ -25,7 +26,7 @@ def protocol_of(
         extractor_version=spec.version if spec else None,
         weights_sha256=pool.weights_sha256(spec.id) if spec else None,
         preprocessing=spec.preprocessing if spec else None,
-        decoder=f"pyav-{importlib.metadata.version('av')}",
+        decoder=f"{DECODER} {importlib.metadata.version('av')}",
         sampling=spec.sampling if spec else None,
         aggregation=entry.aggregation,
         reference=reference.label if reference else None,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.folder_of_clips import clips_in
-from ltx2_eval.media import read_clip
+from ltx2_eval.media import Container, read_clip
 from ltx2_eval.world import rendered_reference
 from ltx2_reports.records import ReferenceRef
 from ltx2_reports.store import canonical_hash, file_hash
@@ -60,17 +60,34 @@ class Reference:
         return features
 
 
-def load_reference(text: str, container: str) -> Reference:
+def check_reference(text: str) -> None:
+    """Check a reference's name without rendering or reading it.
+
+    Raises:
+        ValueError: neither `world:COUNT` nor a folder.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == _WORLD:
+        _count(rest, text)
+    elif not _folder(text).is_dir():
+        raise ValueError(f"reference {text!r} is not a folder; expected one, or world:COUNT")
+
+
+def load_reference(text: str, container: Container) -> Reference:
     """`world:COUNT` (the procedural world, rendered on first use) or a folder of clips.
 
     Raises:
         ValueError: neither, or a folder without clips.
     """
+    check_reference(text)
     kind, _, rest = text.partition(":")
     if kind == _WORLD:
-        return Reference(name=text, files=_files(rendered_reference(_count(rest or "24", text), container)))
-    folder = Path(text.removeprefix("folder:")).expanduser()
-    return Reference(name=folder.resolve().name, files=_files(folder))
+        return Reference(name=text, files=_files(rendered_reference(_count(rest, text), container)))
+    return Reference(name=_folder(text).resolve().name, files=_files(_folder(text)))
+
+
+def _folder(text: str) -> Path:
+    return Path(text.removeprefix("folder:")).expanduser()
 
 
 def _files(folder: Path) -> tuple[Path, ...]:

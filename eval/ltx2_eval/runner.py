@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_benchmarks.suite import Prompt, Suite, load_suite
-from ltx2_eval.weights import cache_root
 from ltx2_eval.environment import environment
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.folder_of_clips import FoundClip, clips_in
 from ltx2_eval.generate import Progress, generate
+from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.models.base import Model
 from ltx2_eval.plan import prompt_refs, run_spec, samples, suite_ref
@@ -18,6 +18,7 @@ from ltx2_eval.recording import Recorder, recording
 from ltx2_eval.reference import Reference
 from ltx2_eval.score import judge_of, score_clips
 from ltx2_eval.sets import score_sets
+from ltx2_eval.weights import cache_root
 from ltx2_reports.records import (
     FEATURES_FOLDER,
     RECORDS_FILE,
@@ -43,7 +44,7 @@ class GenerationPlan:
     suite: Suite
     seeds: tuple[int, ...]
     clip: ClipShape
-    container: str
+    container: Container
     device: str = "cpu"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ltx2_benchmarks.suite import Suite
 from ltx2_benchmarks.synthetic import Scene, caption, render, sample_scene
 from ltx2_eval.clip import Clip
-from ltx2_eval.media import write_clip
+from ltx2_eval.media import Container, write_clip
 from ltx2_eval.weights import cache_root
 from ltx2_reports.store import atomic_path, atomic_write, canonical_hash, make_folder, strict_json
 
@@ -16,7 +16,7 @@ _RENDERER = 1
 """Raised when the files of the same scenes change (encoder settings, folder layout)."""
 
 
-def rendered_suite(suite: Suite, container: str) -> Path:
+def rendered_suite(suite: Suite, container: Container) -> Path:
     """Folder with the world's own clip of every prompt of a suite; rendered once, then taken from the cache.
 
     Raises:
@@ -32,7 +32,7 @@ def rendered_suite(suite: Suite, container: str) -> Path:
     return _rendered(f"world-{suite.name}", scenes, container)
 
 
-def rendered_reference(count: int, container: str, seed: int = 0) -> Path:
+def rendered_reference(count: int, container: Container, seed: int = 0) -> Path:
     """Folder with `count` clips of test-split scenes that no suite uses; rendered once, then taken from the cache."""
     drawn = [sample_scene(_REFERENCE_SEEDS + seed + index, split="test") for index in range(count)]
     scenes = [(f"reference-{index:04d}", caption(scene), scene) for index, scene in enumerate(drawn)]
@@ -43,7 +43,7 @@ _REFERENCE_SEEDS = 10_000_000
 """Suites take their scenes from small seeds; the reference set starts far away."""
 
 
-def _rendered(name: str, scenes: Iterable[tuple[str, str, Scene]], container: str) -> Path:
+def _rendered(name: str, scenes: Iterable[tuple[str, str, Scene]], container: Container) -> Path:
     chosen = list(scenes)
     content = [[clip, text, scene.to_json()] for clip, text, scene in chosen]
     digest = canonical_hash([_RENDERER, container, content])[:12]
@@ -58,7 +58,7 @@ def _rendered(name: str, scenes: Iterable[tuple[str, str, Scene]], container: st
     return folder
 
 
-def _write(scene: Scene, path: Path, container: str) -> None:
+def _write(scene: Scene, path: Path, container: Container) -> None:
     made = render(scene)
     clip = Clip(video=made.video, fps=made.fps, audio=made.audio, rate_hz=made.rate_hz)
     with atomic_path(path) as temporary:

@@ -1,4 +1,5 @@
 import pytest
+
 from ltx2_benchmarks.nearest import nearest, shown, unknown
 
 

@@ -2,8 +2,9 @@ import json
 import tomllib
 from pathlib import Path
 
-import ltx2_benchmarks
 import pytest
+
+import ltx2_benchmarks
 from ltx2_benchmarks.axes import AXES, coverage
 from ltx2_benchmarks.lint import lint
 from ltx2_benchmarks.prompt import Prompt

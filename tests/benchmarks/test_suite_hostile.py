@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ltx2_benchmarks.reading import MAX_DEPTH, MAX_FILE_BYTES, MAX_LINE_CHARS
 from ltx2_benchmarks.suite import load_suite
 

@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import ltx2_benchmarks
 import pytest
+
+import ltx2_benchmarks
 from ltx2_benchmarks.lint import lint, words
 from ltx2_benchmarks.suite import load_suite
 

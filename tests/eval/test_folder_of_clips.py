@@ -22,7 +22,7 @@ def request(sample="a-s0", prompt_id="a", prompt="text"):
 
 def test_media_files_in_the_order_of_their_names(folder):
     assert [clip.path.name for clip in clips_in(folder)] == ["a.mp4", "b-s0.mkv", "c.wav"]
-    assert [(clip.prompt_id, clip.text) for clip in clips_in(folder)][0] == ("a", None)
+    assert (clips_in(folder)[0].prompt_id, clips_in(folder)[0].text) == ("a", None)
 
 
 def test_prompts_from_json_lines(folder):

@@ -10,6 +10,8 @@ from ltx2_reports.escape import for_terminal
 from ltx2_reports.store import strict_json
 
 Rows = list[dict[str, Any]]
+_FOR_PROGRAMS = ("file", "sha256", "next")
+"""Left out of the tables for people, which would become too wide."""
 
 
 def list_command(given: Given) -> None:
@@ -48,6 +50,7 @@ def _print_table(name: str, rows: Rows) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    rows = [{key: value for key, value in row.items() if key not in _FOR_PROGRAMS} for row in rows]
     table = Table(title=name, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in rows[0] if rows else ():
         table.add_column(column, overflow="fold")

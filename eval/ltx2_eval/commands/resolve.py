@@ -4,21 +4,25 @@ import dataclasses
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import cast, get_args
 
+from ltx2_benchmarks.nearest import unknown
 from ltx2_benchmarks.suite import Suite, load_suite
 from ltx2_eval.commands.options import Given
 from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.metrics.catalogue import chosen
 from ltx2_eval.models.base import Model
 from ltx2_eval.models.registry import ModelContext, load_model
-from ltx2_eval.reference import Reference, load_reference
+from ltx2_eval.models.settings import ModelName, parse_model
+from ltx2_eval.reference import Reference, check_reference, load_reference
 from ltx2_eval.runner import GenerationPlan, ScoringPlan
 from ltx2_reports.names import distinct, safe_name
 from ltx2_reports.records import ClipShape
 from ltx2_reports.store import canonical_hash
 
-CONTAINERS = ("mp4", "mkv")
+CONTAINERS = get_args(Container)
 RUNS_FOLDER = Path("ltx2-eval-runs")
 DEFAULT_MODELS = ("nano=ltx2:nano", "nano-unguided=ltx2:nano@guidance=none", "world=world")
 FALLBACK_SHAPE = ClipShape(num_frames=None, height=512, width=768, fps="24")
@@ -41,16 +45,40 @@ def suite_of(given: Given) -> Suite:
     return dataclasses.replace(suite, name=f"{suite.name}[:{given.limit}]", prompts=suite.prompts[: given.limit])
 
 
+def check_words(given: Given) -> None:
+    """Find every mistake that needs no model and no file, before anything is loaded or rendered.
+
+    Raises:
+        ValueError: what was found and what was expected.
+    """
+    container_of(given.container)
+    if given.size:
+        _size(given.size)
+    if given.fps:
+        _fps(given.fps)
+    labels = [_label(parse_model(text)) for text in given.model or DEFAULT_MODELS]
+    distinct(labels)
+    if given.get("baseline") is not None and given.baseline not in labels:
+        raise ValueError(unknown("baseline", given.baseline, labels))
+    if given.get("reference"):
+        check_reference(given.reference)
+    if "profile" in given:
+        chosen(given.metric or (), given.profile)
+    device_of(given.device)
+
+
 def systems_of(given: Given, suite: Suite) -> list[System]:
     """The models with their labels, which become folder names."""
-    context = ModelContext(device=device_of(given.device), suite=suite, container=container_of(given.container))
+    context = ModelContext(device=given.device, suite=suite, container=container_of(given.container))
     systems = []
     for text in given.model or DEFAULT_MODELS:
         name, model = load_model(text, context)
-        label = name.label or re.sub(r"[^\w.+-]+", "-", name.given).strip("-.")[:60]
-        systems.append(System(label=safe_name(label), model_name=name.given, model=model))
-    distinct([system.label for system in systems])
+        systems.append(System(label=_label(name), model_name=name.given, model=model))
     return systems
+
+
+def _label(name: ModelName) -> str:
+    return safe_name(name.label or re.sub(r"[^\w.+-]+", "-", name.given).strip("-.")[:60])
 
 
 def generation_plan(given: Given, suite: Suite, systems: list[System]) -> GenerationPlan:
@@ -64,7 +92,7 @@ def generation_plan(given: Given, suite: Suite, systems: list[System]) -> Genera
     )
 
 
-def scoring_plan(given: Given, container: str) -> ScoringPlan:
+def scoring_plan(given: Given, container: Container) -> ScoringPlan:
     """What to compute; fetches weights first where --pull says so."""
     entries = chosen(given.metric or (), given.profile)
     if given.pull:
@@ -82,11 +110,11 @@ def pull_for(entries: tuple[MetricEntry, ...]) -> None:
     weights.pull(sorted(name for name in needed if name))
 
 
-def container_of(name: str) -> str:
+def container_of(name: str) -> Container:
     """Check the container's name."""
     if name not in CONTAINERS:
         raise ValueError(f"container {name!r}: expected one of {', '.join(CONTAINERS)}")
-    return name
+    return cast(Container, name)
 
 
 def device_of(name: str) -> str:
@@ -109,7 +137,9 @@ def output_folder(given: Given, name: str, *parts: object) -> Path:
     return RUNS_FOLDER / f"{name}-{canonical_hash([str(part) for part in parts])[:8]}"
 
 
-def _reference(given: Given, entries: tuple[MetricEntry, ...], pool: ExtractorPool, container: str) -> Reference | None:
+def _reference(
+    given: Given, entries: tuple[MetricEntry, ...], pool: ExtractorPool, container: Container
+) -> Reference | None:
     wanted = [entry for entry in entries if "reference" in entry.spec.needs]
     if not given.reference or not wanted:
         return None

@@ -1,7 +1,17 @@
 """`run` and `generate`."""
 
+from pathlib import Path
+
 from ltx2_eval.commands.options import Given
-from ltx2_eval.commands.resolve import System, generation_plan, output_folder, scoring_plan, suite_of, systems_of
+from ltx2_eval.commands.resolve import (
+    System,
+    check_words,
+    generation_plan,
+    output_folder,
+    scoring_plan,
+    suite_of,
+    systems_of,
+)
 from ltx2_eval.commands.show import finish, show_report
 from ltx2_eval.console import note, progress_lines
 from ltx2_eval.runner import GenerationPlan, ScoringPlan, generate_run
@@ -10,9 +20,9 @@ from ltx2_reports.records import Run
 
 def run_command(given: Given) -> None:
     """Generate, score, report."""
+    check_words(given)
     suite = suite_of(given)
     systems = systems_of(given, suite)
-    _check_baseline(given, systems)
     plan = generation_plan(given, suite, systems)
     scoring = scoring_plan(given, plan.container)
     out = _folder(given, plan, systems)
@@ -23,6 +33,7 @@ def run_command(given: Given) -> None:
 
 def generate_command(given: Given) -> None:
     """Generate only."""
+    check_words(given)
     suite = suite_of(given)
     systems = systems_of(given, suite)
     plan = generation_plan(given, suite, systems)
@@ -57,11 +68,3 @@ def _folder(given: Given, plan: GenerationPlan, systems: list[System]) -> Path:
     return output_folder(
         given, plan.suite.name.split("[")[0], plan.suite.sha256, plan.seeds, plan.clip, plan.container, names
     )
-
-
-def _check_baseline(given: Given, systems: list[System]) -> None:
-    from ltx2_benchmarks.nearest import unknown
-
-    labels = [system.label for system in systems]
-    if given.baseline is not None and given.baseline not in labels:
-        raise ValueError(unknown("baseline", given.baseline, labels))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ltx2_eval.commands.options import Given
-from ltx2_eval.commands.resolve import output_folder, scoring_plan
+from ltx2_eval.commands.resolve import container_of, output_folder, scoring_plan
 from ltx2_eval.commands.show import finish, show_report
 from ltx2_eval.console import progress_lines
 from ltx2_eval.folder_of_clips import clips_in
@@ -24,7 +24,7 @@ def _score_run(target: Path, given: Given) -> Run:
     if given.out is not None or given.system:
         raise ValueError(f"{target} is a run: its scores go into it, under its own label; leave out --out and --system")
     header = read_header(target)
-    scoring = scoring_plan(given, header.spec.container or "mp4")
+    scoring = scoring_plan(given, container_of(header.spec.container or "mp4"))
     return score_run(target, scoring, progress_lines(header.spec.system))
 
 

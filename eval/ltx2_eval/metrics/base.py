@@ -63,7 +63,8 @@ class ClipMetric(Protocol):
 
     def __call__(
         self, subject: Subject, features: NDArray[np.float32] | None, extractor: Extractor | None, **settings: Scalar
-    ) -> Outcome: ...
+    ) -> Outcome:
+        """The clip's value, or the reason why it has none."""
 
 
 class SetMetric(Protocol):

@@ -29,13 +29,14 @@ PROFILES: dict[str, tuple[str, ...]] = {
 PRIMARY = ("fvd", "kvd", "fad_soundnet", "kad_soundnet", "clip_tv", "clap_ta", "av_offset_ms", "av_align")
 """First in tables, in this order."""
 
+HEADLINES = (*PRIMARY, "audio.loudness_lufs", "video.frozen_ratio", "runtime.generate_s", "runtime.peak_bytes")
+"""What the terminal shows; the report shows everything."""
+
 
 def catalogue() -> dict[str, MetricEntry]:
     """All metrics, those of plug-ins included; a built-in id is never replaced."""
     plugins = {
-        entry.spec.id: entry
-        for point in importlib.metadata.entry_points(group=ENTRY_POINTS)
-        for entry in point.load()
+        entry.spec.id: entry for point in importlib.metadata.entry_points(group=ENTRY_POINTS) for entry in point.load()
     }
     return {**plugins, **BUILT_IN}
 

@@ -342,12 +342,12 @@ _RUNTIME = (
         "runtime.peak_bytes",
         "Peak memory while generating",
         "B",
-        "down",
+        "none",
         (0.0, None),
         ("runtime",),
         "runtime:peak_bytes",
         "stages of the clip's record",
-        "Memory of other processes; measured differently on CPU and GPU.",
+        "On a GPU the memory of the model; on a CPU that of the whole process, whatever else it holds.",
     ),
 )
 

@@ -190,6 +190,11 @@ class KernelDistance(Metric):
         return torch.tensor(value, dtype=torch.float64, device=self.device)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """None: the estimator is unbiased at every size of the sets."""
+        return ()
+
+    @property
     def distance(self) -> KernelOverClips:
         """The same distance of lists of clips, for resampling."""
         return KernelOverClips(self.kernel, self.scale)

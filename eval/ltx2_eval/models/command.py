@@ -58,7 +58,9 @@ class CommandModel:
     def _run(self, words: list[str]) -> None:
         program = self._words[0]
         try:
-            done = subprocess.run(words, capture_output=True, timeout=self._timeout_s, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                words, check=False, capture_output=True, timeout=self._timeout_s, stdin=subprocess.DEVNULL
+            )
         except subprocess.TimeoutExpired:
             raise ValueError(f"{program} took longer than {self._timeout_s:.0f} s and was stopped") from None
         except OSError as error:

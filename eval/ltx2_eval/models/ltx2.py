@@ -42,11 +42,15 @@ class LTX2Model:
                 raise ValueError(unknown("ltx2 setting", key, (*defaults, "text_encoder")))
         self._device = device
         self._is_nano = name in ("", NANO)
-        self._path = nano_folder() if self._is_nano else _existing(name)
+        self._named = None if self._is_nano else _existing(name)
         self._options = {**defaults, **given}
         self._settings = _sampling_settings(self._options)
         if self._options["dtype"] not in _DTYPES:
             raise ValueError(unknown("dtype", self._options["dtype"], _DTYPES))
+
+    @functools.cached_property
+    def _path(self) -> Path:
+        return nano_folder() if self._named is None else self._named
 
     @functools.cached_property
     def pipeline(self) -> "Pipeline":
@@ -125,13 +129,13 @@ def _sampling_settings(options: dict[str, str]) -> "SamplingSettings":
     presets = {"none": PRESETS["unguided"], **PRESETS}
     if options["guidance"] not in presets:
         raise ValueError(unknown("guidance", options["guidance"], presets))
-    schedules = get_args(ScheduleName)
+    schedules: dict[str, ScheduleName] = {name: name for name in get_args(ScheduleName)}
     if options["schedule"] not in schedules:
         raise ValueError(unknown("schedule", options["schedule"], schedules))
     if not options["steps"].isdecimal() or not 1 <= int(options["steps"]) <= 1000:
         raise ValueError(f"steps is {options['steps']!r}; expected a whole number from 1 to 1000")
     return SamplingSettings(
-        steps=int(options["steps"]), guidance=presets[options["guidance"]], schedule=options["schedule"]
+        steps=int(options["steps"]), guidance=presets[options["guidance"]], schedule=schedules[options["schedule"]]
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_benchmarks.suite import Suite
+from ltx2_eval.media import Container
 from ltx2_eval.models.base import Model
 from ltx2_eval.models.settings import ModelName, parse_model
 
@@ -29,7 +30,7 @@ class ModelContext:
 
     device: str
     suite: Suite
-    container: str
+    container: Container
 
 
 def _ltx2(name: ModelName, context: ModelContext) -> Model:

@@ -47,7 +47,7 @@ def assert_whole(folder, unbroken, clips=8, values=17):
     run = read_run(folder)
     assert (len(run.clips), len(run.values)) == (clips, values)
     assert run.header.status == "done"
-    assert not [path for path in folder.rglob(".*")], "temporary files are left"
+    assert not list(folder.rglob(".*")), "temporary files are left"
 
 
 def test_killed_after_a_random_delay_and_resumed(world, tmp_path, unbroken):
