@@ -138,6 +138,7 @@ def test_merged_states_equal_one_pass():
 
 
 def _one_rank(rank, folder, values):
+    torch.set_num_threads(1)  # a forked process has lost its parent's threads and would wait for them
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     x, y = _sets(10, 90, 71, 10)
     metric = FrechetDistance(dimension=10)

@@ -68,18 +68,3 @@ def draw_counts(prompt_ids: Sequence[str], n: int, seed: int) -> NDArray[np.int6
     by_prompt = np.stack([np.bincount(row, minlength=len(prompts)) for row in drawn])
     position = {prompt: index for index, prompt in enumerate(prompts)}
     return by_prompt[:, [position[prompt] for prompt in prompt_ids]]
-
-
-def centred_interval(point: float, values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Interval of a set metric: the spread of the replicates about their mean, laid on the value.
-
-    Raises:
-        ValueError: fewer than two replicates, or a level outside 0..1.
-
-    >>> centred_interval(10.0, [20.0, 21.0, 22.0], level=0.5)
-    (9.5, 10.5)
-    """
-    if len(values) < 2 or not 0 < level < 1:
-        raise ValueError(f"{len(values)} replicates and level {level}, expected at least 2 and a level between 0 and 1")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]) - np.mean(values)
-    return float(point + low), float(point + high)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 
 import pytest
+import torch
 
 from ltx2_reports.records import read_run
 
@@ -28,6 +29,7 @@ def in_child(work):
     child = os.fork()
     if child == 0:
         try:
+            torch.set_num_threads(1)  # a forked process has lost its parent's threads and would wait for them
             work()
         except BaseException:
             os._exit(1)

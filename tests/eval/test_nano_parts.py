@@ -1,0 +1,154 @@
+"""Parts of the nano recipe with exact answers: resampling, shifts, targets, labels, weights of pixels, figures."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ltx2_benchmarks.synthetic import describe, sample_scene
+from ltx2_eval.nano.audio_stage import resample
+from ltx2_eval.nano.distances import Embedded, distance_figures, retrieval_figures
+from ltx2_eval.nano.figures import Figure, median_figure
+from ltx2_eval.nano.sync_stage import shifted, soft_targets
+from ltx2_eval.nano.text_stage import FACTS, fact_labels
+from ltx2_eval.nano.towers import MAX_LAG, SyncTower, Towers, log_spectrogram, token_ids
+from ltx2_eval.nano.video_stage import object_weights, psnr_db
+from ltx2_eval.nano.world_pool import WorldPool
+
+
+@pytest.mark.parametrize("to_hz", [16_000, 48_000])
+def test_resampling_keeps_a_sine(to_hz: int) -> None:
+    time_s = torch.arange(24_000) / 24_000
+    made = resample(torch.sin(2 * math.pi * 440 * time_s)[None], 24_000, to_hz)
+    expected = torch.sin(2 * math.pi * 440 * torch.arange(to_hz) / to_hz)
+    assert made.shape == (1, to_hz)
+    assert (made[0] - expected)[200:-200].abs().max() < 2e-3
+
+
+def test_resampling_removes_what_the_lower_rate_cannot_hold() -> None:
+    time_s = torch.arange(24_000) / 24_000
+    burst = torch.sin(2 * math.pi * 10_000 * time_s) * torch.hann_window(24_000)
+    assert resample(burst[None], 24_000, 16_000).abs().max() < 1e-4
+
+
+def test_shifts_move_by_samples_and_fill_with_silence() -> None:
+    wave = torch.arange(1.0, 6.0)[None]
+    assert shifted(wave, 2).tolist() == [[0, 0, 1, 2, 3]]
+    assert shifted(wave, -2).tolist() == [[3, 4, 5, 0, 0]]
+    assert torch.equal(shifted(wave, 0), wave)
+
+
+def test_targets_are_bells_around_the_offset() -> None:
+    targets = soft_targets(torch.tensor([0.0, -3.5]))
+    assert targets.sum(dim=1).tolist() == pytest.approx([1, 1])
+    assert targets[0].argmax() == MAX_LAG
+    assert targets[1, MAX_LAG - 3] == pytest.approx(targets[1, MAX_LAG - 4])
+
+
+def test_fact_labels_name_the_scene() -> None:
+    for seed in range(30):
+        facts = describe(sample_scene(seed))
+        labels = dict(zip(FACTS, fact_labels(facts), strict=True))
+        assert FACTS["colour0"][labels["colour0"]] == facts["objects"][0]["colour"]
+        assert (labels["shape1"] == len(FACTS["shape1"])) == (len(facts["objects"]) == 1)
+        assert FACTS["impacts"][labels["impacts"]] == str(facts["impacts"])
+
+
+def test_object_weights_find_the_object_and_average_one(tmp_path: Path) -> None:
+    pool = WorldPool(folder=tmp_path, clips=2).prepare(1)
+    weights = object_weights(pool.video(torch.tensor([0, 1])))
+    assert weights.mean().item() == pytest.approx(1, abs=1e-5)
+    share = (weights > weights.mean()).float().mean()
+    assert 0.01 < share < 0.4
+
+
+def test_pool_gives_the_clips_of_its_seeds(tmp_path: Path) -> None:
+    from ltx2_benchmarks.synthetic import render
+
+    pool = WorldPool(folder=tmp_path, clips=3, split="test", first_seed=7).prepare(1)
+    expected = render(pool.scene(2))
+    video = pool.video(torch.tensor([2]), start=8, frames=9)
+    assert video.shape == (1, 3, 9, 64, 64)
+    found = ((video[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
+    assert np.array_equal(found, expected.video[8:17])
+    assert np.abs(pool.audio(torch.tensor([2]))[0].numpy() - expected.audio).max() < 1e-3
+
+
+def test_psnr_of_known_error() -> None:
+    video = torch.zeros(1, 3, 2, 4, 4)
+    assert psnr_db(video + 0.1, video).item() == pytest.approx(26, abs=0.2)
+
+
+def test_towers_give_unit_vectors_that_depend_on_their_clip_alone() -> None:
+    torch.manual_seed(0)
+    towers = Towers().eval()
+    video, audio = torch.randn(2, 3, 49, 64, 64), torch.randn(2, 2, 48_240) / 10
+    with torch.no_grad():
+        for both, one in (
+            (towers.embed_video(video), towers.embed_video(video[1:])),
+            (towers.embed_audio(audio), towers.embed_audio(audio[1:])),
+            (towers.embed_text(["a", "a red ball"]), towers.embed_text(["a red ball"])),
+        ):
+            assert both.norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+            assert torch.allclose(both[1:], one, atol=1e-5)
+
+
+def test_offsets_follow_shifts_of_the_sound() -> None:
+    """A shift by whole columns moves the scores by as many entries, up to the rims."""
+    torch.manual_seed(0)
+    tower = SyncTower().eval()
+    video = torch.randn(1, 3, 49, 64, 64)
+    audio = torch.zeros(1, 2, 49_000)
+    audio[:, :, 20_000:26_000] = torch.randn(1, 2, 6_000)
+    with torch.no_grad():
+        first = tower(video, audio)[0]
+        later = tower(video, shifted(audio[0], 10 * 250)[None])[0]
+    assert first.shape == (2 * MAX_LAG + 1,)
+    assert torch.corrcoef(torch.stack([first[:-10], later[10:]]))[0, 1] > 0.9
+    assert later.argmax() - first.argmax() == 10
+
+
+def test_spectrogram_has_96_columns_a_second() -> None:
+    assert log_spectrogram(torch.zeros(1, 2, 24_000)).shape == (1, 2, 97, 48)
+
+
+def test_token_ids_are_padded_behind() -> None:
+    ids = token_ids(["red", "a red ball"], "cpu")
+    assert (ids[0] != 0).sum() < (ids[1] != 0).sum()
+    assert ids[:, -1].tolist() == [0, 0]
+
+
+def test_median_interval_is_of_order_statistics() -> None:
+    figure = median_figure("m", [float(x) for x in range(1, 101)], "ms", "at most 60")
+    assert figure.value == 50.5
+    assert (figure.low, figure.high) == (40, 61)
+    assert figure.line() == "m: 50.5 [40, 61] ms (n 100; bar: at most 60)"
+    assert median_figure("m", [1.0, 2.0], "ms").low is None
+
+
+def test_retrieval_counts_only_the_own_clip() -> None:
+    rows = torch.nn.functional.normalize(torch.randn(100, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    perfect = {figure.name: figure.value for figure in retrieval_figures(Embedded(rows, rows.roll(1, 0), rows))}
+    assert perfect["retrieval text to video, top 1 of 100"] == 1
+    assert perfect["retrieval text to audio, top 1 of 100"] == 0
+    assert perfect["alignment of video with its text"] == pytest.approx(1, abs=1e-5)
+
+
+def test_distances_order_sets_and_refuse_unequal_sizes() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def rows(shift: float, n: int = 60) -> Embedded:
+        drawn = torch.randn(n, 8, generator=generator) + shift
+        return Embedded(drawn, drawn, drawn)
+
+    figures = distance_figures({"near": rows(0), "far": rows(1)}, rows(0, 200))
+    values = {figure.name: figure for figure in figures}
+    near, far = values["nano FVD of near"], values["nano FVD of far"]
+    assert isinstance(near, Figure)
+    assert near.high is not None
+    assert far.low is not None
+    assert near.high < far.low
+    with pytest.raises(ValueError, match="equal size"):
+        distance_figures({"a": rows(0), "b": rows(0, 40)}, rows(0))
