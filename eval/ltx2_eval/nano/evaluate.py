@@ -1,0 +1,130 @@
+"""Every figure of the model card, measured from the shipped files alone."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+
+from ltx2 import Pipeline
+from ltx2.nano import write_untrained
+from ltx2_benchmarks.prompt import Prompt
+from ltx2_benchmarks.suite import load_suite
+from ltx2_eval.nano.assemble import EXTRACTOR_FILES
+from ltx2_eval.nano.distances import (
+    alignment_differences,
+    distance_figures,
+    embed_pool,
+    embed_samples,
+    offset_figures,
+    retrieval_figures,
+)
+from ltx2_eval.nano.figures import Figure, median_figure
+from ltx2_eval.nano.following import (
+    ALONE,
+    GUIDED,
+    Sampled,
+    difference_figures,
+    following_figures,
+    sample,
+    sync_difference,
+    sync_figures,
+    ways,
+)
+from ltx2_eval.nano.round_trips import audio_round_trip, video_round_trip
+from ltx2_eval.nano.towers import SyncTower, Towers
+from ltx2_eval.nano.world_pool import WorldPool
+from ltx2_reports.store import atomic_write
+
+SUITE = "nano"
+_REFERENCE_SEED, _WORLD_SEED = 100_000, 200_000
+"""First seeds of held-out clips for the reference set and for the world's own set, apart from those of training."""
+
+
+def evaluate_model(
+    model: Path, report: Path, *, prompts: int = 0, clips: int = 64, steps: int = 40, extractors: Path | None = None
+) -> list[Figure]:
+    """Measure everything and write it as JSON.
+
+    Args:
+        model: Folder of the model.
+        report: File to write.
+        prompts: How many prompts of suite nano; 0 for all.
+        clips: Held-out clips of the round trips; the extractors are measured on at least 100.
+        steps: Sampling steps of the full samples.
+        extractors: Folder of the extractors' weights; the package's own if None.
+
+    Returns:
+        All figures, in the order of the report.
+    """
+    suite = load_suite(SUITE).prompts
+    chosen = suite[:prompts] if prompts else suite
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(scratch)
+        figures = _figures(model, chosen, data, clips, steps, extractors or extractor_folder())
+    text = json.dumps([figure.record() for figure in figures], indent=1) + "\n"
+    atomic_write(report, text.encode())
+    return figures
+
+
+def extractor_folder() -> Path:
+    """Where the package keeps the weights of the nano extractors."""
+    return Path(__file__).parents[1] / "extractors" / "nano_weights"
+
+
+def load_extractors(folder: Path) -> tuple[Towers, SyncTower]:
+    """Both networks, in evaluation mode, float32."""
+    towers, sync = Towers(), SyncTower()
+    for module, stage in ((towers, "towers"), (sync, "sync")):
+        _fill(module, folder / EXTRACTOR_FILES[stage])
+    return towers, sync
+
+
+def _fill(module: nn.Module, file: Path) -> None:
+    module.load_state_dict({key: value.float() for key, value in load_file(file).items()})
+    module.eval().requires_grad_(False)
+
+
+def _figures(
+    model: Path, prompts: tuple[Prompt, ...], data: Path, clips: int, steps: int, extractors: Path
+) -> list[Figure]:
+    pipeline = Pipeline.load(model)
+    held_out = WorldPool(folder=data, clips=clips, split="test").prepare(1)
+    figures = [*video_round_trip(pipeline.modules, held_out), *audio_round_trip(pipeline.modules, held_out)]
+    samples = {way.name: sample(pipeline, prompts, way) for way in ways(steps)}
+    samples["untrained"] = _untrained(prompts)
+    figures += _following(samples)
+    figures += _extracted(samples, data, len(prompts), extractors)
+    return figures
+
+
+def _untrained(prompts: tuple[Prompt, ...]) -> list[Sampled]:
+    """Clips of a model with random weights; few steps, since more would not make them better."""
+    with tempfile.TemporaryDirectory() as folder:
+        few = ways(40)[2]
+        return sample(Pipeline.load(write_untrained(folder)), prompts, few)
+
+
+def _following(samples: dict[str, list[Sampled]]) -> list[Figure]:
+    guided, alone, isolated = samples[GUIDED], samples[ALONE], samples["isolated"]
+    figures = []
+    for name in (GUIDED, ALONE):
+        figures += following_figures(name, samples[name])
+        figures += sync_figures(name, samples[name])
+    figures += difference_figures(guided, alone, "guided minus unguided")
+    figures += sync_figures("unguided, streams isolated", isolated)
+    figures += sync_difference(alone, isolated, "distance of onsets from flashes, joined minus isolated")
+    figures.append(median_figure("seconds per guided clip", [one.seconds for one in guided], "s", "at most 5"))
+    return figures
+
+
+def _extracted(samples: dict[str, list[Sampled]], data: Path, count: int, extractors: Path) -> list[Figure]:
+    towers, sync = load_extractors(extractors)
+    reference = WorldPool(folder=data, clips=max(100, 2 * count), split="test", first_seed=_REFERENCE_SEED).prepare(1)
+    world = WorldPool(folder=data, clips=count, split="test", first_seed=_WORLD_SEED).prepare(1)
+    known = embed_pool(towers, reference)
+    figures = [*retrieval_figures(known), *offset_figures(sync, reference)]
+    embedded = {name: embed_samples(towers, samples[name]) for name in (GUIDED, "few steps", "untrained")}
+    figures += alignment_differences(embedded[GUIDED], embed_samples(towers, samples[ALONE]), "guided minus unguided")
+    return figures + distance_figures({"the world": embed_pool(towers, world), **embedded}, known)
