@@ -111,6 +111,13 @@ def test_minutes_end_a_stage(tmp_path: Path) -> None:
     assert progress.step < 10**5
 
 
+def test_pauses_of_the_machine_do_not_count(tmp_path: Path) -> None:
+    progress = Progress(Line(), options(tmp_path))
+    for seconds in (1.0, 1.0, 600.0):
+        progress.count_time(seconds)
+    assert progress.seconds == 6.0
+
+
 def test_a_loss_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     task = Line()
     nn.init.constant_(task.model[0].bias, torch.nan)

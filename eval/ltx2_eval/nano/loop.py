@@ -19,6 +19,7 @@ _WARMUP_STEPS = 50
 _DECAY_FROM = 0.4
 """Share of the training after which the learning rate falls linearly to zero."""
 _CLIP_NORM = 1.0
+_LONGEST = 4.0
 
 
 class Task(Protocol):
@@ -62,6 +63,14 @@ class Progress:
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.step = 0
         self.seconds = 0.0
+        self._usual_s = 0.0
+
+    def count_time(self, seconds: float) -> None:
+        """Add a step's duration; one far longer than usual is a pause of the machine and counts as four steps."""
+        if self._usual_s:
+            seconds = min(seconds, _LONGEST * self._usual_s)
+        self._usual_s = 0.9 * self._usual_s + 0.1 * seconds if self._usual_s else seconds
+        self.seconds += seconds
 
     @property
     def folder(self) -> Path:
@@ -156,7 +165,7 @@ def train(task: Task, options: TrainOptions) -> Progress:
     while progress.share < 1:
         began = time.perf_counter()
         figures = _advance(progress)
-        progress.seconds += time.perf_counter() - began
+        progress.count_time(time.perf_counter() - began)
         done = progress.share >= 1
         if progress.step % options.log_every == 0 or done:
             _log(progress, "train.csv", figures)

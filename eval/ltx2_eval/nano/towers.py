@@ -206,6 +206,11 @@ def token_ids(texts: Sequence[str], device: Any) -> Tensor:
     return ids.to(device)
 
 
+def count_tokens(texts: Sequence[str]) -> list[int]:
+    """How many tokens each text has."""
+    return [len(encoding.ids) for encoding in _tokenizer().encode_batch(list(texts))]
+
+
 def _unit(curves: Tensor) -> Tensor:
     centred = curves - curves.mean(dim=2, keepdim=True)
     return centred / (centred.square().sum(dim=(1, 2), keepdim=True) + 1e-6).sqrt()
