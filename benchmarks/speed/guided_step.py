@@ -114,7 +114,8 @@ def diffusers_step(
     parts = (
         {"conditional": both[i][:1], "text": both[i][1:], "stg": stg[i], "modality": isolated[i]} for i in range(2)
     )
-    return Latents(*(guide(p, w) for p, w in zip(parts, (guidance.video_weights, guidance.audio_weights), strict=True)))
+    weights = (guidance.video_weights, guidance.audio_weights)
+    return Latents(*(guide(part, weight) for part, weight in zip(parts, weights, strict=True)))
 
 
 def timed(step: Callable[[], Latents]) -> tuple[Latents, float]:

@@ -28,6 +28,8 @@ def decimals_of(interval: Interval) -> int | None:
 
 def format_number(value: float, decimals: int | None, *, signed: bool = False) -> str:
     """A number with that many decimals, or with four significant digits; never `-0.0`."""
+    if decimals is None and 1e4 <= abs(value) < _LARGE:
+        decimals = 0  # "12000", where four significant digits would read 1.2e+04
     text = f"{value:.{decimals}f}" if decimals is not None else f"{value:.4g}"
     text = text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
     return f"+{text}" if signed and value > 0 and not text.startswith("+") else text

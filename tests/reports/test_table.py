@@ -254,6 +254,7 @@ def _interval(value: float, low: float | None, high: float | None) -> Interval:
         (_interval(1.23456789e9, 1.2e9, 1.3e9), "1.235e+09", "[1.2e+09, 1.3e+09]"),
         (_interval(1.5e-9, 1e-9, 2e-9), "1.5e-09", "[1e-09, 2e-09]"),
         (_interval(99.996, 99.95, 100.04), "99.996", "[99.950, 100.040]"),
+        (_interval(12000.0, 12000.0, 12000.0), "12000", "[12000, 12000]"),
     ],
 )
 def test_numbers_have_the_digits_that_their_interval_supports(interval: Interval, value: str, limits: str) -> None:

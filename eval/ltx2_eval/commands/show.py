@@ -22,11 +22,11 @@ def show_report(runs: Sequence[Run], out: Path, given: Given) -> None:
     """Write tables and report below `out`, print the table (or JSON) and where the report is."""
     scored = {value.metric for run in runs for value in run.values.values()}
     primary = tuple(metric for metric in PRIMARY if metric in scored)
-    files = write_report([run.folder for run in runs], out, baseline=given.baseline, primary=primary)
+    files = write_report([run.folder for run in runs], out, baseline=given.get("baseline"), primary=primary)
     if given.json:
         print(strict_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
         return
-    comparison = compare(runs, baseline=given.baseline, primary=primary)
+    comparison = compare(runs, baseline=given.get("baseline"), primary=primary)
     if given.get("strict"):
         comparison.require_one_protocol_per_metric()
     _print_headlines(runs, given, primary)
@@ -41,7 +41,7 @@ def _print_headlines(runs: Sequence[Run], given: Given, primary: tuple[str, ...]
     chosen = [_only(run, HEADLINES) for run in runs]
     shown = chosen if any(run.values for run in chosen) else runs
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    console.print(render_terminal(compare(shown, baseline=given.baseline, primary=primary), console.width))
+    console.print(render_terminal(compare(shown, baseline=given.get("baseline"), primary=primary), console.width))
 
 
 def _only(run: Run, metrics: Sequence[str]) -> Run:
