@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from ltx2_benchmarks.synthetic import describe, sample_scene
 from ltx2_eval.nano.audio_stage import resample
+from ltx2_eval.nano.card import BEGIN, END, curve_svg, write_figures
 from ltx2_eval.nano.distances import Embedded, distance_figures, retrieval_figures
 from ltx2_eval.nano.figures import Figure, median_figure
 from ltx2_eval.nano.sync_stage import shifted, soft_targets
@@ -151,3 +153,30 @@ def test_distances_order_sets_and_refuse_unequal_sizes() -> None:
     assert near.high < far.low
     with pytest.raises(ValueError, match="equal size"):
         distance_figures({"a": rows(0), "b": rows(0, 40)}, rows(0))
+
+
+def test_card_table_is_replaced_between_its_markers(tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    figures = [Figure(name="a", value=1.5, low=1.0, high=2.0, unit="dB", n=3, bar="at least 1")]
+    write_figures(card, figures)
+    write_figures(card, figures)
+    assert card.read_text() == (
+        f"before\n{BEGIN}\n| figure | value | 95 % interval | bar | n |\n|---|---|---|---|---|\n"
+        f"| a | 1.5 dB | 1 to 2 | at least 1 | 3 |\n{END}\nafter\n"
+    )
+    card.write_text("no markers")
+    with pytest.raises(ValueError, match="lacks the markers"):
+        write_figures(card, figures)
+
+
+def test_curves_are_well_formed_svg(tmp_path: Path) -> None:
+    log = tmp_path / "train.csv"
+    log.write_text("step,loss\n1,3.0\n2,1.0\n4,nan\n5,2.0\n")
+    root = ElementTree.fromstring(curve_svg(log, ["loss"], "a & b"))
+    (line,) = (element for element in root if element.tag.endswith("polyline"))
+    places = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
+    assert len(places) == 3
+    assert places[0][1] < places[2][1] < places[1][1]
+    with pytest.raises(ValueError, match="columns accuracy"):
+        curve_svg(log, ["accuracy"], "t")

@@ -62,14 +62,31 @@ def evaluate(
     prompts: Annotated[int, typer.Option(help="Prompts of suite nano; 0: all.")] = 0,
     clips: Annotated[int, typer.Option(help="Held-out clips of the round trips.")] = 64,
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 40,
+    card: Annotated[Path | None, typer.Option(help="Model card whose table to replace.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
     """Measure every bar: python -m ltx2_eval.nano evaluate --model ltx2/weights/nano --report figures.json."""
+    from ltx2_eval.nano.card import write_figures
     from ltx2_eval.nano.evaluate import evaluate_model
 
     torch.set_num_threads(threads)
-    for figure in evaluate_model(model, report, prompts=prompts, clips=clips, steps=steps):
+    figures = evaluate_model(model, report, prompts=prompts, clips=clips, steps=steps)
+    for figure in figures:
         typer.echo(figure.line())
+    if card is not None:
+        write_figures(card, figures)
+
+
+@app.command()
+def curves(out: Out, to: Annotated[Path, typer.Option(help="Folder for one SVG per stage.")]) -> None:
+    """Draw the loss of every trained stage: python -m ltx2_eval.nano curves --out run --to curves."""
+    from ltx2_eval.nano.card import curve_svg
+
+    to.mkdir(parents=True, exist_ok=True)
+    for stage in STAGES:
+        log = out / stage / "train.csv"
+        if log.exists():
+            (to / f"{stage}.svg").write_text(curve_svg(log, ["loss"], stage), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Training of the vocoder: spectra of several resolutions, on true spectrograms and on decoded ones."""
 
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from ltx2.audio_vae import AudioVAE
@@ -13,15 +13,19 @@ from ltx2_eval.nano.world_pool import WorldPool
 
 _WINDOWS = (64, 256, 1024, 2048)
 """STFT windows in samples at 24 kHz; the shortest (2.7 ms) sees onsets, the longest pitch."""
-_FLOOR = 1e-3
+_FLOOR = 3e-4
 """Added to magnitudes (of a window with unit sum) before the logarithm, so that silence does not dominate."""
 _WAVE_WEIGHT = 2.0
+_BALANCE_WEIGHT = 1.0
+_BALANCE_WINDOW = 960
+_AUDIBLE = 1e-6
+"""Power below which it does not matter on which side a sound is."""
 _DECODED_SHARE = 0.5
 _LATENT_NOISE = 0.1
 
 
 class VocoderStage:
-    """Error of the logarithm and of the size of STFT magnitudes, and of the waveform itself.
+    """Error of the logarithm and of the size of STFT magnitudes, of the waveform itself, and of its sides.
 
     Half of the cuts are spectrograms that have been through the audio autoencoder (with some noise on the latents), so
     that the vocoder knows the kind that it will be given.
@@ -72,17 +76,21 @@ class VocoderStage:
         made = self.model(cut_mel).float()
         spectral = spectral_error(made, target)
         wave = (made - target).abs().mean()
-        return spectral + _WAVE_WEIGHT * wave, {"spectral": spectral.item(), "wave": wave.item()}
+        balance = balance_error(made, target)
+        total = spectral + _WAVE_WEIGHT * wave + _BALANCE_WEIGHT * balance
+        return total, {"spectral": spectral.item(), "wave": wave.item(), "balance": balance.item()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Spectral error of whole held-out clips through the autoencoder and the vocoder."""
-        errors = []
+        spectral, balance = [], []
         for indices in in_batches(min(32, self.held_out.clips), 8):
             waveform = self.held_out.audio(indices).to(self.device)
             mel = self._mels(waveform, torch.Generator().manual_seed(0), 1.0)
             made = model(mel).float()
-            errors.append(spectral_error(made, waveform[..., : made.shape[-1]]))
-        return {"spectral": float(torch.stack(errors).mean())}
+            target = waveform[..., : made.shape[-1]]
+            spectral.append(spectral_error(made, target))
+            balance.append(balance_error(made, target))
+        return {"spectral": torch.stack(spectral).mean().item(), "balance": torch.stack(balance).mean().item()}
 
     @torch.no_grad()
     def _mels(self, waveform: Tensor, generator: torch.Generator, decoded_share: float) -> Tensor:
@@ -107,6 +115,22 @@ def spectral_error(made: Tensor, target: Tensor) -> Tensor:
         relative = (a - b).norm() / (b.norm() + 1e-3)
         errors.append(((a + _FLOOR).log() - (b + _FLOOR).log()).abs().mean() + relative)
     return torch.stack(errors).mean()
+
+
+def balance_error(made: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of (right - left) / (right + left) power in windows of 40 ms in which something is heard.
+
+    Args:
+        made: Waveforms (b, 2, n).
+        target: The same shape.
+    """
+    usable = made.shape[-1] // _BALANCE_WINDOW * _BALANCE_WINDOW
+    powers = [
+        reduce(wave[..., :usable].square(), "b c (t w) -> b c t", "mean", w=_BALANCE_WINDOW) for wave in (made, target)
+    ]
+    sides = [(power[:, 1] - power[:, 0]) / (power.sum(dim=1) + _AUDIBLE) for power in powers]
+    audible = (powers[1].sum(dim=1) > 10 * _AUDIBLE).float()
+    return ((sides[0] - sides[1]).abs() * audible).sum() / audible.sum().clamp(min=1)
 
 
 def _magnitudes(waveform: Tensor, window: int) -> Tensor:
