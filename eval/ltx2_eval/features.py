@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ltx2_eval.extractors.base import ExtractorSpec
-from ltx2_reports.store import atomic_path, canonical_hash
+from ltx2_reports.store import DamagedError, atomic_path, canonical_hash
 
 _TENSOR = "features"
 _SEAL = "seal"
@@ -30,7 +30,7 @@ class FeatureCache:
         """The (k, d) features, or None where there are none yet.
 
         Raises:
-            ValueError: the entry is damaged; names the file.
+            DamagedError: the entry is damaged; names the file.
         """
         path = self.path(file_sha256, spec, weights_sha256)
         if not path.exists():
@@ -39,9 +39,9 @@ class FeatureCache:
             with safe_open(path, framework="numpy") as file:
                 features, seal = file.get_tensor(_TENSOR), (file.metadata() or {}).get(_SEAL)
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path}: damaged ({error}); remove it, it will be computed again") from error
+            raise DamagedError(f"{path}: damaged ({error}); remove it, it will be computed again") from error
         if seal != _seal(path, features) or features.shape[1:] != (spec.dimension,):
-            raise ValueError(f"{path}: changed after it was written; remove it, it will be computed again")
+            raise DamagedError(f"{path}: changed after it was written; remove it, it will be computed again")
         return features
 
     def put(

@@ -22,6 +22,13 @@ LINE_END = b"\n"
 _TEMPORARY = re.compile(r"\..*\.\d+-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX) + r"(\.[^.]*)?", re.DOTALL)
 
 
+class DamagedError(ValueError):
+    """A file was changed after it was written, is of a newer schema, or is being written by another process.
+
+    No finding about one clip: whoever meets it ends its work, since nothing that rests on the file can be trusted.
+    """
+
+
 def strict_json(value: Any, *, indent: int | None = None) -> str:
     """Serialise to JSON that any reader accepts: sorted keys, no NaN, no Infinity.
 
@@ -52,13 +59,13 @@ def unseal(record: Any, where: str) -> dict[str, Any]:
     """Check and remove the checksum.
 
     Raises:
-        ValueError: no checksum, or one that does not fit; the message starts with `where`.
+        DamagedError: no checksum, or one that does not fit; the message starts with `where`.
     """
     if not isinstance(record, dict) or CHECKSUM_KEY not in record:
-        raise ValueError(f"{where}: not a sealed record (no '{CHECKSUM_KEY}'); the file is damaged or not ours")
+        raise DamagedError(f"{where}: not a sealed record (no '{CHECKSUM_KEY}'); the file is damaged or not ours")
     bare = {key: value for key, value in record.items() if key != CHECKSUM_KEY}
     if canonical_hash(bare)[:8] != record[CHECKSUM_KEY]:
-        raise ValueError(f"{where}: the checksum does not fit; the file was changed after it was written")
+        raise DamagedError(f"{where}: the checksum does not fit; the file was changed after it was written")
     return bare
 
 
@@ -66,12 +73,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """Read a JSON file that `write_sealed` wrote.
 
     Raises:
-        ValueError: a byte was changed; the message names the file.
+        DamagedError: a byte was changed; the message names the file.
     """
     text = _decoded(path.read_bytes(), str(path))
     content = _parsed(text, str(path))
     if text != strict_json(content, indent=1) + "\n":
-        raise ValueError(f"{path}: not as it was written; the file was changed afterwards")
+        raise DamagedError(f"{path}: not as it was written; the file was changed afterwards")
     return unseal(content, str(path))
 
 
@@ -129,6 +136,9 @@ class Journal:
 
     One process at a time: opening takes a lock that dies with its owner. An unfinished last line (the write in flight
     when a process was killed) is cut off on opening.
+
+    Raises:
+        DamagedError: on opening, when another process writes the file or its end was changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -181,7 +191,7 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, record) of each finished line; an unfinished last line is left out.
 
     Raises:
-        ValueError: a finished line is damaged; the message names file and line.
+        DamagedError: a finished line is damaged; the message names file and line.
     """
     if not path.exists():
         return
@@ -199,16 +209,16 @@ def _finished(data: bytes, path: Path) -> bytes:
     where = f"{path} line {data.count(LINE_END) + 1}"
     try:
         _record_of(data[end:-1], where)
-    except ValueError:
+    except DamagedError:
         return data[:end]
-    raise ValueError(f"{where}: ends with byte {data[-1]:#04x} instead of a line end; the file was changed")
+    raise DamagedError(f"{where}: ends with byte {data[-1]:#04x} instead of a line end; the file was changed")
 
 
 def _record_of(line: bytes, where: str) -> dict[str, Any]:
     text = _decoded(line, where)
     content = _parsed(text, where)
     if text != strict_json(content):
-        raise ValueError(f"{where}: not as it was written; the file was changed afterwards")
+        raise DamagedError(f"{where}: not as it was written; the file was changed afterwards")
     return unseal(content, where)
 
 
@@ -216,14 +226,14 @@ def _decoded(data: bytes, where: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: not UTF-8 ({error.reason}); the file was changed after it was written") from error
+        raise DamagedError(f"{where}: not UTF-8 ({error.reason}); the file was changed after it was written") from error
 
 
 def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON ({error}); the file was changed after it was written") from error
+        raise DamagedError(f"{where}: not JSON ({error}); the file was changed after it was written") from error
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -234,7 +244,7 @@ def _lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise ValueError(f"{path.parent}: another process is writing this run; wait for it or stop it") from error
+        raise DamagedError(f"{path.parent}: another process is writing this run; wait for it or stop it") from error
 
 
 def _sync_file(path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ltx2_eval.extractors.base import ExtractorSpec
 from ltx2_eval.features import FeatureCache
+from ltx2_reports.store import DamagedError
 
 SPEC = ExtractorSpec(
     id="probe",
@@ -62,7 +63,7 @@ def test_every_changed_byte_is_noticed(cache):
     assert harmless < 16
     for length in (0, 4, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=path.name):
+        with pytest.raises(DamagedError, match=path.name):
             cache.get(FILE, SPEC, WEIGHTS)
 
 
@@ -70,7 +71,7 @@ def test_an_entry_in_anothers_place_is_refused(cache):
     cache.put(FILE, SPEC, WEIGHTS, _features())
     other = cache.path("c" * 64, SPEC, WEIGHTS)
     other.write_bytes(cache.path(FILE, SPEC, WEIGHTS).read_bytes())
-    with pytest.raises(ValueError, match=other.name):
+    with pytest.raises(DamagedError, match=other.name):
         cache.get("c" * 64, SPEC, WEIGHTS)
 
 

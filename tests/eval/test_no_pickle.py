@@ -13,6 +13,7 @@ import torch
 
 from ltx2_eval.weights.convert import CONVERTERS, main
 from ltx2_eval.weights.safe import check_header, load_strict, read_state
+from ltx2_reports.store import DamagedError
 
 ROOT = Path(__file__).parents[2]
 CONVERTER = ROOT / "eval/ltx2_eval/weights/convert.py"
@@ -105,7 +106,7 @@ def test_a_payload_is_refused_by_the_reader(trap):
     path, marker = trap
     with pytest.raises(ValueError, match=r"other formats are not read|not a safetensors file"):
         read_state(path)
-    with pytest.raises(ValueError, match="not a safetensors file"):
+    with pytest.raises(DamagedError, match="not a safetensors file"):
         check_header(path)
     assert not marker.exists()
 
@@ -130,7 +131,7 @@ def test_truncated_and_empty_files_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     for data in (b"", b"\x08", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b"\x02\0\0\0\0\0\0\0{}more"):
         path.write_bytes(data)
-        with pytest.raises(ValueError, match="not a safetensors file"):
+        with pytest.raises(DamagedError, match="not a safetensors file"):
             read_state(path)
 
 
@@ -145,5 +146,5 @@ def test_weights_of_another_network_are_refused_by_name():
         "weight is torch.int64": {**good, "weight": torch.zeros(3, dtype=torch.int64)},
     }
     for message, state in cases.items():
-        with pytest.raises(ValueError, match=f"here: .*{message}"):
+        with pytest.raises(DamagedError, match=f"here: .*{message}"):
             load_strict(module, state, "here")

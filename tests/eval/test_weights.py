@@ -18,6 +18,7 @@ from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 from ltx2_eval.weights import lockfile
 from ltx2_eval.weights.fetch import fetch
 from ltx2_eval.weights.lockfile import Entry, lock, parse_lock
+from ltx2_reports.store import DamagedError
 
 _ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}
 
@@ -169,7 +170,7 @@ def test_pulls_at_once_leave_one_whole_folder(package, cache):
 )
 def test_what_the_lock_does_not_say_is_refused(package, cache, change, message):
     _, marker = package(**change)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DamagedError, match=message):
         weights.pull(["probe"])
     assert not marker.exists()
     assert not [path for path in cache.rglob("*") if path.is_file()]
@@ -207,7 +208,7 @@ def test_one_changed_byte_is_refused(package, position):
     data = bytearray(path.read_bytes())
     data[position] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"changed after it was pulled.*`ltx2-eval weights pull probe`"):
+    with pytest.raises(DamagedError, match=r"changed after it was pulled.*`ltx2-eval weights pull probe`"):
         weights.weights_path("probe")
     (state,) = weights.verify()
     assert (state.state, state.path) == ("damaged", None)
@@ -264,7 +265,7 @@ def test_a_repository_becomes_a_folder_and_its_hash_is_recorded(hub, only, monke
     assert sorted(item.name for item in path.iterdir()) == names
     assert weights.weights_sha256("probe") == _sha256((folder / "w.safetensors").read_bytes())
     save_file({"w": _ARRAYS["w"] + 1}, folder / "w.safetensors")
-    with pytest.raises(ValueError, match="the published file was changed"):
+    with pytest.raises(DamagedError, match="the published file was changed"):
         fetch(_hub_entry())
 
 
@@ -278,7 +279,7 @@ def test_a_repository_file_that_is_no_safetensors_is_refused(hub, only, cache):
     folder, _ = hub
     (folder / "w.safetensors").write_bytes(b"PK\x03\x04 not safetensors")
     only(_hub_entry(companions=()))
-    with pytest.raises(ValueError, match="not a safetensors file"):
+    with pytest.raises(DamagedError, match="not a safetensors file"):
         weights.pull(["probe"])
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
@@ -290,7 +291,7 @@ def test_bundled_weights_are_verified(only, cache):
     only(Entry(**fields, sha256=_sha256(path.read_bytes())))
     assert weights.weights_path("probe") == path
     only(Entry(**fields, sha256="0" * 64))
-    with pytest.raises(ValueError, match="install ltx2-eval again"):
+    with pytest.raises(DamagedError, match="install ltx2-eval again"):
         weights.weights_path("probe")
     assert weights.verify()[0].state == "damaged"
 

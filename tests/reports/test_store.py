@@ -203,7 +203,7 @@ def test_a_line_end_overwritten_at_the_end_is_damage_and_nothing_is_cut_off(tmp_
     path = _journal(tmp_path / "records.jsonl", 2)
     damaged = path.read_bytes()[:-1] + b"\x0b"
     path.write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"records\.jsonl line 2: ends with byte 0x0b"):
+    with pytest.raises(store.DamagedError, match=r"records\.jsonl line 2: ends with byte 0x0b"):
         store.Journal(path)
     assert path.read_bytes() == damaged
 
@@ -211,7 +211,7 @@ def test_a_line_end_overwritten_at_the_end_is_damage_and_nothing_is_cut_off(tmp_
 def test_white_space_and_spelling_count_as_damage(tmp_path: Path) -> None:
     path = _journal(tmp_path / "records.jsonl", 2)
     path.write_bytes(path.read_bytes().replace(b'"turn": 1', b'"turn":\t1'))
-    with pytest.raises(ValueError, match=r"line 2: not as it was written"):
+    with pytest.raises(store.DamagedError, match=r"line 2: not as it was written"):
         list(store.read_journal(path))
 
 
@@ -219,14 +219,14 @@ def test_white_space_and_spelling_count_as_damage(tmp_path: Path) -> None:
 def test_lines_that_are_not_ours_are_refused_by_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text(line + "\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"records\.jsonl line 1: "):
+    with pytest.raises(store.DamagedError, match=r"records\.jsonl line 1: "):
         list(store.read_journal(path))
 
 
 def test_the_second_writer_is_told_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     process = _started(APPENDER, path)
-    with pytest.raises(ValueError, match="another process is writing this run"):
+    with pytest.raises(store.DamagedError, match="another process is writing this run"):
         store.Journal(path)
     _killed(process, 0)
     with store.Journal(path) as journal:
@@ -235,7 +235,7 @@ def test_the_second_writer_is_told_and_a_dead_one_holds_nothing(tmp_path: Path) 
 
 
 def test_a_second_journal_in_the_same_process_is_told_too(tmp_path: Path) -> None:
-    with store.Journal(tmp_path / "records.jsonl"), pytest.raises(ValueError, match="another process"):
+    with store.Journal(tmp_path / "records.jsonl"), pytest.raises(store.DamagedError, match="another process"):
         store.Journal(tmp_path / "records.jsonl")
     store.Journal(tmp_path / "records.jsonl").close()
 

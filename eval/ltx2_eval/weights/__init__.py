@@ -12,7 +12,7 @@ from typing import Literal
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import cache_root, check_files, check_once, stored_folder
 from ltx2_eval.weights.lockfile import Entry, Lock, entry, lock, profile
-from ltx2_reports.store import file_hash
+from ltx2_reports.store import DamagedError, file_hash
 
 __all__ = [
     "Entry",
@@ -49,7 +49,8 @@ def weights_path(name: str) -> Path:
 
     Raises:
         NotAvailable: not pulled; ends with the command that brings it.
-        ValueError: no such entry, or the files were changed since they were pulled.
+        ValueError: no such entry.
+        DamagedError: the files were changed since they were pulled.
     """
     item = entry(name)
     if item.kind == "bundled":
@@ -118,7 +119,7 @@ def _status(item: Entry, *, check: bool) -> WeightsStatus:
         path = _bundled(item) if item.kind == "bundled" else stored_folder(item)
         if check and path is not None and item.kind != "bundled":
             check_files(path)
-    except ValueError as error:
+    except DamagedError as error:
         return WeightsStatus(entry=item, state="damaged", path=None, sha256=sha256, message=str(error))
     if path is None:
         message = f"`ltx2-eval weights pull {item.name}`"
@@ -131,5 +132,5 @@ def _bundled(item: Entry) -> Path:
     path = Path(str(importlib.resources.files("ltx2_eval"))) / item.file
     found = file_hash(path) if path.is_file() else "no file"
     if found != item.sha256:
-        raise ValueError(f"{path}: found SHA-256 {found}, expected {item.sha256}; install ltx2-eval again")
+        raise DamagedError(f"{path}: found SHA-256 {found}, expected {item.sha256}; install ltx2-eval again")
     return path

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ltx2_eval.weights.lockfile import Entry, Relative, Sha256
-from ltx2_reports.store import atomic_write, file_hash, make_folder, strict_json
+from ltx2_reports.store import DamagedError, atomic_write, file_hash, make_folder, strict_json
 
 CACHE_VARIABLE = "LTX2_EVAL_CACHE"
 RECEIPT_FILE = "receipt.json"
@@ -49,7 +49,7 @@ def stored_folder(entry: Entry) -> Path | None:
         return folder if (folder / RECEIPT_FILE).is_file() else None
     complete = sorted(path.parent for path in parent.glob(f"[0-9a-f]*/{RECEIPT_FILE}"))
     if len(complete) > 1:
-        raise ValueError(f"{parent}: {len(complete)} different files were pulled as {entry.name}; remove all but one")
+        raise DamagedError(f"{parent}: {len(complete)} different files were pulled as {entry.name}; remove all but one")
     return complete[0] if complete else None
 
 
@@ -57,27 +57,27 @@ def read_receipt(folder: Path) -> Receipt:
     """Read the receipt of a pull.
 
     Raises:
-        ValueError: damaged.
+        DamagedError: damaged.
     """
     path = folder / RECEIPT_FILE
     try:
         return Receipt.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: damaged; remove the folder and pull again") from error
+        raise DamagedError(f"{path}: damaged; remove the folder and pull again") from error
 
 
 def check_files(folder: Path) -> Receipt:
     """Hash every file of a folder and compare with its receipt.
 
     Raises:
-        ValueError: a file is absent or changed; names it.
+        DamagedError: a file is absent or changed; names it.
     """
     receipt = read_receipt(folder)
     for name, expected in receipt.files.items():
         path = folder / name
         found = file_hash(path) if path.is_file() else "no file"
         if found != expected:
-            raise ValueError(
+            raise DamagedError(
                 f"{path}: found SHA-256 {found}, expected {expected}; the file was changed after it was pulled: "
                 f"remove the folder and run `ltx2-eval weights pull {receipt.name}`"
             )

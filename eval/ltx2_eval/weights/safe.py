@@ -7,18 +7,20 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ltx2_reports.store import DamagedError
+
 
 def check_header(path: Path) -> None:
     """Check that a file is safetensors: its header is read and validated, no tensor is.
 
     Raises:
-        ValueError: it is not.
+        DamagedError: it is not.
     """
     try:
         with safe_open(path, framework="pt") as file:
             file.keys()
     except SafetensorError as error:
-        raise ValueError(
+        raise DamagedError(
             f"{path}: not a safetensors file ({error}); other formats are converted by `ltx2-eval weights pull`"
         ) from error
 
@@ -27,7 +29,8 @@ def read_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """Read all tensors of a safetensors file.
 
     Raises:
-        ValueError: another format (nothing else is ever opened), or a damaged file.
+        ValueError: another ending; nothing else is ever opened.
+        DamagedError: the file does not hold what its ending says.
     """
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: found the ending '{path.suffix}', expected .safetensors; other formats are not read")
@@ -42,7 +45,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], where: str) -> N
     Counters and index tables (integer buffers), which older files lack, keep the value the module made.
 
     Raises:
-        ValueError: tensors are missing, unknown, misshaped or not of floating point; names them.
+        DamagedError: tensors are missing, unknown, misshaped or not of floating point; names them.
     """
     own = module.state_dict()
     missing = [key for key, value in own.items() if key not in state and value.is_floating_point()]
@@ -62,6 +65,6 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], where: str) -> N
         told = "; ".join(
             f"{len(keys)} tensors {what}: {', '.join(keys[:3])}" for what, keys in problems.items() if keys
         )
-        raise ValueError(f"{where}: not the weights of this network: {told}")
+        raise DamagedError(f"{where}: not the weights of this network: {told}")
     with torch.no_grad():
         module.load_state_dict(dict(state), strict=False)
