@@ -1,4 +1,4 @@
-"""The cache of features: computed once per file, extractor and weights; sealed, so that a changed byte is noticed."""
+"""The cache of features: computed once per file and way of computing; sealed, so that a changed byte is noticed."""
 
 import hashlib
 from pathlib import Path
@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ltx2_eval.extractors.base import ExtractorSpec
+from ltx2_eval.media import decoder_id
 from ltx2_reports.store import DamagedError, atomic_path, canonical_hash
 
 _TENSOR = "features"
@@ -16,14 +17,28 @@ _SEAL = "seal"
 
 
 class FeatureCache:
-    """Arrays of (k, d) float32 features in a folder, one safetensors file each."""
+    """Arrays of (k, d) float32 features in a folder, one safetensors file each.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        device: Where the features are computed, as torch names it; of the device only the kind matters.
+    """
+
+    def __init__(self, root: Path, device: str = "cpu") -> None:
         self.root = root
+        self._computed_with = [decoder_id(), device.partition(":")[0]]
 
     def path(self, file_sha256: str, spec: ExtractorSpec, weights_sha256: str | None) -> Path:
         """Where the features of a file lie; the name changes with anything that can change a feature."""
-        what = [file_sha256, spec.id, spec.version, spec.preprocessing, spec.sampling, weights_sha256]
+        what = [
+            file_sha256,
+            spec.id,
+            spec.version,
+            spec.preprocessing,
+            spec.sampling,
+            weights_sha256,
+            *self._computed_with,
+        ]
         return self.root / f"{spec.id}-v{spec.version}" / f"{file_sha256[:16]}-{canonical_hash(what)[:24]}.safetensors"
 
     def get(self, file_sha256: str, spec: ExtractorSpec, weights_sha256: str | None) -> NDArray[np.float32] | None:

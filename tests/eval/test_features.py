@@ -51,6 +51,20 @@ def test_a_changed_extractor_finds_nothing(cache, field):
     assert cache.get(FILE, SPEC, None) is None
 
 
+def test_another_decoder_or_kind_of_device_finds_nothing(cache, monkeypatch):
+    cache.put(FILE, SPEC, WEIGHTS, _features())
+    assert FeatureCache(cache.root, device="cuda").get(FILE, SPEC, WEIGHTS) is None
+    on_cuda = [FeatureCache(cache.root, device=device).path(FILE, SPEC, WEIGHTS) for device in ("cuda:0", "cuda:1")]
+    assert on_cuda[0] == on_cuda[1]
+    monkeypatch.setattr("ltx2_eval.media.DECODER", "another-v1")
+    assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is None
+    monkeypatch.undo()
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.0")
+    assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is None
+    monkeypatch.undo()
+    assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is not None
+
+
 def test_every_changed_byte_is_noticed(cache):
     cache.put(FILE, SPEC, WEIGHTS, _features())
     path = cache.path(FILE, SPEC, WEIGHTS)
