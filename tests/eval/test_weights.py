@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from ltx2_eval import weights
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
+from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.weights import lockfile
 from ltx2_eval.weights.fetch import fetch
 from ltx2_eval.weights.lockfile import Entry, lock, parse_lock
@@ -214,6 +215,60 @@ def test_one_changed_byte_is_refused(package, position):
     assert (state.state, state.path) == ("damaged", None)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "receipt.json"])
+@pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"{}"), lambda path: path.unlink()])
+def test_what_is_damaged_is_pulled_again(package, name, change):
+    package()
+    weights.pull(["probe"])
+    folder = weights.weights_path("probe").parent
+    change(folder / name)
+    assert weights.verify()[0].state == ("missing" if not (folder / "receipt.json").exists() else "damaged")
+    said = []
+    (state,) = weights.pull(["probe"], announce=said.append)
+    assert state.state == "ready"
+    assert len(said) == 1
+    np.testing.assert_array_equal(load_file(weights.weights_path("probe"))["w"], _ARRAYS["w"])
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_damage_that_cannot_be_repaired_is_an_error_that_names_the_file(package, monkeypatch):
+    package()
+    weights.pull(["probe"])
+    path = weights.weights_path("probe")
+    path.write_bytes(b"")
+    monkeypatch.setenv("LTX2_EVAL_OFFLINE", "1")
+    with pytest.raises(DamagedError, match=r"model\.safetensors: found SHA-256.*LTX2_EVAL_OFFLINE"):
+        weights.pull(["probe"])
+    assert path.exists()
+
+
+def test_a_first_pull_stays_binding_when_it_is_damaged(hub, only):
+    folder, _ = hub
+    save_file(_ARRAYS, folder / "w.safetensors")
+    only(_hub_entry(companions=()))
+    weights.pull(["probe"])
+    weights.weights_path("probe").write_bytes(b"")
+    save_file({"w": _ARRAYS["w"] + 1}, folder / "w.safetensors")
+    with pytest.raises(DamagedError, match="the published file was changed"):
+        weights.pull(["probe"])
+
+
+@pytest.mark.parametrize("error", [DamagedError("changed"), RuntimeError("no such device"), NotAvailable("no weights")])
+def test_an_extractor_that_cannot_be_loaded_is_tried_once(monkeypatch, error):
+    tried = []
+
+    def load(name, device):
+        tried.append((name, device))
+        raise error
+
+    monkeypatch.setattr("ltx2_eval.extractors.pool.load_extractor", load)
+    pool = ExtractorPool("meta")
+    for _ in range(3):
+        with pytest.raises(type(error), match=str(error)):
+            pool.get("i3d-k400")
+    assert tried == [("i3d-k400", "meta")]
+
+
 def test_a_folder_without_receipt_counts_as_missing(package):
     package()
     weights.pull(["probe"])
@@ -294,6 +349,8 @@ def test_bundled_weights_are_verified(only, cache):
     with pytest.raises(DamagedError, match="install ltx2-eval again"):
         weights.weights_path("probe")
     assert weights.verify()[0].state == "damaged"
+    with pytest.raises(DamagedError, match="install ltx2-eval again"):
+        weights.pull(["probe"])
 
 
 @pytest.mark.parametrize("file", ["../w", "/w", "a/../w", "a//w", "./w", "a\\b", "a\nb"])

@@ -1,7 +1,7 @@
 """Extractors of a run, each loaded once and only when a feature is really missing."""
 
 from ltx2_eval import weights
-from ltx2_eval.extractors.base import Extractor, ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import Extractor, ExtractorSpec
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 
 
@@ -10,7 +10,7 @@ class ExtractorPool:
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
-        self._loaded: dict[str, Extractor | NotAvailable] = {}
+        self._loaded: dict[str, Extractor | Exception] = {}
 
     def spec(self, extractor: str) -> ExtractorSpec:
         """What is known of an extractor without loading it."""
@@ -26,13 +26,15 @@ class ExtractorPool:
 
         Raises:
             NotAvailable: its weights are missing.
+            DamagedError: its weights were changed.
+            Exception: whatever else its first loading met; told again at every later call, not tried again.
         """
         if extractor not in self._loaded:
             try:
                 self._loaded[extractor] = load_extractor(extractor, device=self.device)
-            except NotAvailable as error:
+            except Exception as error:
                 self._loaded[extractor] = error
         found = self._loaded[extractor]
-        if isinstance(found, NotAvailable):
+        if isinstance(found, Exception):
             raise found
         return found

@@ -74,7 +74,7 @@ def weights_sha256(name: str) -> str | None:
 def pull(
     names: Iterable[str] = (), *, profile_name: str | None = None, announce: Callable[[str], None] | None = None
 ) -> list[WeightsStatus]:
-    """Bring entries by name, and those of a profile; what is here already is verified and kept.
+    """Bring entries by name, and those of a profile; what is here already is verified, and fetched again if damaged.
 
     Args:
         names: Entries of the lock.
@@ -83,20 +83,31 @@ def pull(
 
     Raises:
         NotAvailable: offline, no pip, or a source does not answer.
-        ValueError: unknown name, or a file that is not what the lock says.
+        ValueError: unknown name.
+        DamagedError: a fetched file is not what the lock says, or a damaged one could not be fetched again.
     """
+    wanted = dict.fromkeys([*names, *(profile(profile_name) if profile_name else ())])
+    return [_brought(item, announce or (lambda line: None)) for item in map(entry, wanted)]
+
+
+def _brought(item: Entry, announce: Callable[[str], None]) -> WeightsStatus:
     from ltx2_eval.weights.fetch import fetch
 
-    wanted = list(dict.fromkeys([*names, *(profile(profile_name) if profile_name else ())]))
-    items = [entry(name) for name in wanted]
-    for item in items:
-        if item.kind == "bundled" or stored_folder(item) is not None:
-            continue
-        if announce is not None:
-            size = f", {item.size / 1e6:.0f} MB" if item.size else ""
-            announce(f"{item.name}: {item.title} ({item.licence}{size}) from {item.package or item.repository}")
+    found = _status(item, check=True)
+    if found.state == "ready":
+        return found
+    if item.kind == "bundled":
+        raise DamagedError(found.message)
+    size = f", {item.size / 1e6:.0f} MB" if item.size else ""
+    again = "damaged, fetched again: " if found.state == "damaged" else ""
+    announce(f"{item.name}: {again}{item.title} ({item.licence}{size}) from {item.package or item.repository}")
+    try:
         fetch(item)
-    return verify(wanted)
+    except NotAvailable as error:
+        if found.state == "missing":
+            raise
+        raise DamagedError(f"{found.message}; to fetch it again failed: {error}") from error
+    return _status(item, check=True)
 
 
 def status(names: Iterable[str] | None = None) -> list[WeightsStatus]:

@@ -107,7 +107,7 @@ def new_folder(entry: Entry) -> Iterator[Path]:
 
 
 def keep(folder: Path, entry: Entry, sha256: str, revision: str | None) -> Path:
-    """Write the receipt and move a filled folder to its place; of two pulls at once, the first one stays."""
+    """Write the receipt and move a filled folder to its place; a whole folder that is there already stays."""
     files = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
     receipt = Receipt(name=entry.name, sha256=sha256, revision=revision, files=files)
     atomic_write(folder / RECEIPT_FILE, strict_json(receipt.model_dump(mode="json"), indent=1) + "\n")
@@ -115,6 +115,24 @@ def keep(folder: Path, entry: Entry, sha256: str, revision: str | None) -> Path:
     try:
         folder.replace(target)
     except OSError:
-        if not (target / RECEIPT_FILE).is_file():
+        if not target.is_dir():
             raise
+        if not _is_whole(target):
+            _discard(target)
+            folder.replace(target)
     return target
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        check_files(folder)
+    except (DamagedError, FileNotFoundError):
+        return False
+    return True
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder so that nobody sees half of it."""
+    aside = Path(mkdtemp(prefix=".damaged-", dir=folder.parent))
+    folder.replace(aside / folder.name)
+    rmtree(aside, ignore_errors=True)
