@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from ltx2_eval.extractors.base import NotApplicable, NotAvailable
 from ltx2_reports.records import Reason
+from ltx2_reports.store import DamagedError
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     """Run `call` for one clip; return (result, None), or (None, reason) when it raised.
 
     A disk that is full, or an output folder that cannot be written, is not the clip's trouble: it is raised, since
-    every later clip would meet it too.
+    every later clip would meet it too. So is a damaged cache or weight file.
 
     Args:
         stage: generate, write, decode, features or metric; recorded with the reason.
@@ -27,6 +28,8 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     """
     try:
         return call(), None
+    except DamagedError:
+        raise
     except NotAvailable as error:
         return None, Reason(kind="not_available", message=_sentence(error), stage=stage)
     except NotApplicable as error:

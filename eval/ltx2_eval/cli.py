@@ -4,6 +4,8 @@ ltx2-eval run                          # the embedded model, suite and metrics: 
 ltx2-eval score ./my-clips             # metrics for any folder of clips
 """
 
+import errno
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +43,7 @@ def run(
     out: options.Out = None,
     device: options.Device = "cpu",
     max_failed: options.MaxFailed = 0.0,
+    retry_failed: options.RetryFailed = False,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -70,6 +73,7 @@ def generate(
     out: options.Out = None,
     device: options.Device = "cpu",
     max_failed: options.MaxFailed = 0.0,
+    retry_failed: options.RetryFailed = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -175,17 +179,40 @@ def _given(arguments: dict[str, Any]) -> options.Given:
 
 def main() -> None:
     """Entry point: errors are one sentence; exit codes 0 done, 1 failed, 2 wrong use, 130 stopped."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
-    except KeyboardInterrupt:
+    except Stopped:
         _leave("stopped; what was finished is saved, and the same command resumes", 130)
     except ValueError as error:
-        _leave(str(error), 2, error)
+        _leave(str(error), _code_of(error), error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _leave(f"{where}{error.strerror or error}; what was finished is saved, and the same command resumes", 1, error)
+        _leave(f"{where}{error.strerror or error}{_hint(error)}", 1, error)
     except Exception as error:
         _leave(f"{type(error).__name__}: {error} (--debug prints the traceback)", 1, error)
+
+
+class Stopped(BaseException):
+    """Ctrl-C or a request to end. Not a KeyboardInterrupt, which the parser would swallow."""
+
+
+def _interrupt(*_: object) -> None:
+    raise Stopped
+
+
+def _code_of(error: ValueError) -> int:
+    """1 where the machine or a file is at fault, 2 where the command is."""
+    from ltx2_eval.extractors.base import NotAvailable
+    from ltx2_reports.store import DamagedError
+
+    return 1 if isinstance(error, (DamagedError, NotAvailable)) else 2
+
+
+def _hint(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "; what was finished is saved: free some space, and the same command resumes" if full else ""
 
 
 def _leave(message: str, code: int, error: Exception | None = None) -> None:

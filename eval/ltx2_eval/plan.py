@@ -36,7 +36,17 @@ def suite_ref(suite: Suite) -> SuiteRef:
 
 def prompt_refs(prompts: tuple[Prompt, ...]) -> tuple[PromptRef, ...]:
     """The prompts as records keep them."""
-    return tuple(PromptRef(id=p.id, text=p.text, category=p.category, language=p.language) for p in prompts)
+    return tuple(
+        PromptRef(
+            id=prompt.id,
+            text=prompt.text,
+            category=prompt.category,
+            language=prompt.language,
+            visual_text=prompt.visual_text,
+            audio_text=prompt.audio_text,
+        )
+        for prompt in prompts
+    )
 
 
 def run_spec(

@@ -1,18 +1,15 @@
 """Builds a value's protocol: everything that can change it."""
 
-import importlib.metadata
-
 from ltx2_eval.extractors.pool import ExtractorPool
-from ltx2_eval.media import DECODER
+from ltx2_eval.media import decoder_id
 from ltx2_eval.metrics.base import MetricEntry
-from ltx2_reports.records import Environment, Protocol, ReferenceRef, Scalar, SuiteRef
+from ltx2_reports.records import Protocol, ReferenceRef, RunHeader, Scalar
 
 
 def protocol_of(
     entry: MetricEntry,
-    suite: SuiteRef,
+    header: RunHeader,
     pool: ExtractorPool,
-    environment: Environment,
     *,
     reference: ReferenceRef | None = None,
     n: int | None = None,
@@ -26,24 +23,25 @@ def protocol_of(
         extractor_version=spec.version if spec else None,
         weights_sha256=pool.weights_sha256(spec.id) if spec else None,
         preprocessing=spec.preprocessing if spec else None,
-        decoder=f"{DECODER} {importlib.metadata.version('av')}",
+        decoder=decoder_id(),
         sampling=spec.sampling if spec else None,
         aggregation=entry.aggregation,
         reference=reference.label if reference else None,
-        suite=suite.label,
+        suite=header.spec.suite.label,
         n=n,
-        settings={**entry.settings, **_timing_settings(entry, environment)},
+        settings={**entry.settings, **_timing_settings(entry, header)},
     )
 
 
-def _timing_settings(entry: MetricEntry, environment: Environment) -> dict[str, Scalar]:
+def _timing_settings(entry: MetricEntry, header: RunHeader) -> dict[str, Scalar]:
     """A duration means something only together with the machine it was measured on."""
     if "runtime" not in entry.spec.needs:
         return {}
-    torch_version = environment.packages.get("torch", "")
+    environment = header.environment
     return {
         "machine": environment.machine,
         "device": environment.device,
         "threads": environment.threads,
-        "torch": torch_version,
+        "torch": environment.packages.get("torch", ""),
+        "timed": "whole process" if header.spec.model.startswith("command:") else "stages of a loaded model",
     }

@@ -15,6 +15,7 @@ from ltx2_reports.records import (
     MetricSpec,
     Protocol,
     ProtocolRecord,
+    Record,
     Run,
     RunHeader,
     RunSpec,
@@ -46,8 +47,15 @@ class Recorder:
         self.run.clips[record.sample] = record
 
     def add_value(self, record: ValueRecord, protocol: Protocol, metric: MetricSpec) -> None:
-        """Record a value, and before it its protocol where the journal does not have it yet."""
+        """Record a value, and before it its protocol where the journal does not have it yet.
+
+        Nothing is written that says nothing new; and a value that was measured once is never superseded by the news
+        that today its weights or its reference are not at hand.
+        """
         assert record.protocol == protocol.identity
+        known = self.run.values.get((record.sample, record.metric))
+        if known == record or (known is not None and known.value is not None and _is_not_available(record)):
+            return
         if record.protocol not in self.run.protocols:
             line = ProtocolRecord(id=record.protocol, metric=metric, protocol=protocol)
             append(self.journal, line)
@@ -56,9 +64,22 @@ class Recorder:
         self.run.values[(record.sample, record.metric)] = record
 
 
+def _is_not_available(record: ValueRecord) -> bool:
+    return record.reason is not None and record.reason.kind == "not_available"
+
+
 @contextmanager
-def recording(folder: Path, spec: RunSpec, environment: Environment) -> Iterator[Recorder]:
+def recording(
+    folder: Path, spec: RunSpec, environment: Environment, planned: frozenset[str] = frozenset()
+) -> Iterator[Recorder]:
     """Open a run folder for writing, new or to be resumed; status ends as done, cancelled or failed.
+
+    Args:
+        folder: Of the run; made if absent.
+        spec: What is asked; must equal that of a run that is resumed.
+        environment: Of this process. A run keeps the one its clips were made in.
+        planned: Samples that are going to be made here where they are missing; then the environment must be that of
+            the clips that are there, since timings of two machines must not stand under one name.
 
     Raises:
         ValueError: the folder holds another run (the differing fields are named), is damaged, of a newer schema, being
@@ -68,24 +89,18 @@ def recording(folder: Path, spec: RunSpec, environment: Environment) -> Iterator
     make_folder(folder)
     with open_journal(folder) as journal:
         sweep(folder)
-        header = _resumed_header(folder, spec, environment)
+        header = _resumed_header(folder, spec, environment, planned)
         write_header(folder, header)
         recorder = Recorder(run=read_run(folder), journal=journal)
         try:
             yield recorder
-        except KeyboardInterrupt:
-            write_header(folder, _with_status(recorder, "cancelled"))
+        except Exception:
+            _try_to_mark(recorder, "failed")
             raise
-        except BaseException:
-            _try_to_mark_failed(recorder)
+        except BaseException:  # asked to stop: Ctrl-C, a signal, the interpreter's end
+            _try_to_mark(recorder, "cancelled")
             raise
         write_header(folder, _with_status(recorder, "done"))
-
-
-def reopened(folder: Path, environment: Environment) -> tuple[RunSpec, Environment]:
-    """Spec and first environment of an existing run, for adding scores to it."""
-    header = read_header(folder)
-    return header.spec, header.environment or environment
 
 
 def _refuse_foreign_folder(folder: Path) -> None:
@@ -100,26 +115,34 @@ def _refuse_foreign_folder(folder: Path) -> None:
             )
 
 
-def _resumed_header(folder: Path, spec: RunSpec, environment: Environment) -> RunHeader:
+def _resumed_header(folder: Path, spec: RunSpec, environment: Environment, planned: frozenset[str]) -> RunHeader:
     if not (folder / RUN_FILE).exists():
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return RunHeader(
-            schema_version=SCHEMA_VERSION,
-            status="started",
-            created_at=now,
-            spec=spec,
-            environment=environment,
-            weights={},
-        )
+        return _new_header(spec, environment)
     header = read_header(folder)
     if header.spec != spec:
-        raise ValueError(
-            f"{folder} holds a run of another spec: {_differences(header.spec, spec)}; choose another --out"
-        )
-    return header.model_copy(update={"status": "started"})
+        changed = _differences(header.spec, spec)
+        raise ValueError(f"{folder} holds a run of another spec: {changed}; choose another --out")
+    made = {clip.sample for clip in read_run(folder).clips.values() if clip.file is not None}
+    changed = _differences(_timed(header.environment), _timed(environment))
+    if made and planned - made and changed:
+        raise ValueError(f"{folder} was begun elsewhere: {changed}; finish it there, or choose another --out")
+    return header.model_copy(update={"status": "started", "environment": header.environment if made else environment})
 
 
-def _differences(old: RunSpec, new: RunSpec) -> str:
+def _new_header(spec: RunSpec, environment: Environment) -> RunHeader:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return RunHeader(
+        schema_version=SCHEMA_VERSION, status="started", created_at=now, spec=spec, environment=environment, weights={}
+    )
+
+
+def _timed(environment: Environment) -> Environment:
+    """What decides how long work takes and what it gives; the rest may change under a run."""
+    versions = {name: version for name, version in environment.packages.items() if name in ("torch", "ltx2-eval")}
+    return environment.model_copy(update={"packages": versions, "python": "", "platform": "", "git": None})
+
+
+def _differences(old: Record, new: Record) -> str:
     mine, theirs = old.model_dump(mode="json"), new.model_dump(mode="json")
     changed = [key for key in mine if mine[key] != theirs[key]]
     return "; ".join(f"{key} was {_short(mine[key])}, now {_short(theirs[key])}" for key in changed)
@@ -131,17 +154,15 @@ def _short(value: object, limit: int = 120) -> str:
 
 
 def _with_status(recorder: Recorder, status: str) -> RunHeader:
-    used = {
-        record.protocol.extractor: record.protocol.weights_sha256
-        for record in recorder.run.protocols.values()
-        if record.protocol.extractor and record.protocol.weights_sha256
-    }
+    with_value = {value.protocol for value in recorder.run.values.values() if value.value is not None}
+    protocols = [recorder.run.protocols[identity].protocol for identity in sorted(with_value)]
+    used = {p.extractor: p.weights_sha256 for p in protocols if p.extractor and p.weights_sha256}
     return recorder.run.header.model_copy(update={"status": status, "weights": used})
 
 
-def _try_to_mark_failed(recorder: Recorder) -> None:
+def _try_to_mark(recorder: Recorder, status: str) -> None:
     try:
-        write_header(recorder.folder, _with_status(recorder, "failed"))
+        write_header(recorder.folder, _with_status(recorder, status))
     except OSError:
         # The disk may be what failed; the status then stays "started", which says as much.
         return

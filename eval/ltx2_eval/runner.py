@@ -1,19 +1,18 @@
 """Runs: suite -> plan -> model -> clip -> file -> features -> scores -> records -> summary, resumable at any point."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_benchmarks.suite import Prompt, Suite, load_suite
+from ltx2_benchmarks.suite import Prompt, Suite
 from ltx2_eval.environment import environment
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.folder_of_clips import FoundClip, clips_in
-from ltx2_eval.generate import Progress, generate
+from ltx2_eval.generate import Progress, check_plan, generate
 from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.models.base import Model
-from ltx2_eval.plan import prompt_refs, run_spec, samples, suite_ref
+from ltx2_eval.plan import run_spec, samples
 from ltx2_eval.recording import Recorder, recording
 from ltx2_eval.reference import Reference
 from ltx2_eval.score import judge_of, score_clips
@@ -21,9 +20,10 @@ from ltx2_eval.sets import score_sets
 from ltx2_eval.weights import cache_root
 from ltx2_reports.records import (
     FEATURES_FOLDER,
-    RECORDS_FILE,
+    RUN_FILE,
     ClipRecord,
     ClipShape,
+    PromptRef,
     Run,
     RunSpec,
     SuiteRef,
@@ -46,6 +46,8 @@ class GenerationPlan:
     clip: ClipShape
     container: Container
     device: str = "cpu"
+    retry_failed: bool = False
+    """Make samples again that failed before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,10 +84,12 @@ def generate_run(
         clip=plan.clip,
         container=plan.container,
     )
-    with recording(folder, spec, environment(plan.device)) as recorder:
-        generate(recorder, samples(plan.suite, plan.seeds), model, plan.clip, plan.container, progress)
+    planned = samples(plan.suite, plan.seeds)
+    check_plan(planned, model, plan.clip)
+    with recording(folder, spec, environment(plan.device), frozenset(sample.id for sample in planned)) as recorder:
+        generate(recorder, planned, model, plan.clip, plan.container, progress, retry_failed=plan.retry_failed)
         if scoring is not None:
-            _score(recorder, scoring, {prompt.id: prompt for prompt in plan.suite.prompts}, progress)
+            _score(recorder, scoring, progress)
     write_summary(folder)
     return read_run(folder)
 
@@ -94,7 +98,7 @@ def score_run(folder: Path, scoring: ScoringPlan, progress: Progress) -> Run:
     """Add what is missing to the scores of an existing run."""
     header = read_header(folder)
     with recording(folder, header.spec, header.environment) as recorder:
-        _score(recorder, scoring, _prompts_of(header.spec), progress)
+        _score(recorder, scoring, progress)
     write_summary(folder)
     return read_run(folder)
 
@@ -103,53 +107,51 @@ def score_folder(clips: Path, folder: Path, *, system: str, scoring: ScoringPlan
     """Score clips that this tool did not make, where they lie; records go to `folder`, nothing to `clips`."""
     found = clips_in(clips)
     spec = _spec_of(found, clips, system)
-    prompts = {clip.prompt_id: _bare_prompt(clip.prompt_id, clip.text) for clip in found if clip.text}
     with recording(folder, spec, environment(scoring.pool.device)) as recorder:
         for clip in found:
             if clip.path.name not in recorder.run.clips:
                 recorder.add_clip(_found_record(clip))
-        _score(recorder, scoring, prompts, progress)
+        _score(recorder, scoring, progress)
     write_summary(folder)
     return read_run(folder)
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run folder."""
-    return (folder / RECORDS_FILE).exists()
+    return (folder / RUN_FILE).exists()
 
 
-def _score(recorder: Recorder, scoring: ScoringPlan, prompts: Mapping[str, Prompt], progress: Progress) -> None:
-    cache = FeatureCache(recorder.folder / FEATURES_FOLDER)
-    judge = judge_of(recorder.run.header, scoring.entries, scoring.pool, cache, prompts)
+def _score(recorder: Recorder, scoring: ScoringPlan, progress: Progress) -> None:
+    device = scoring.pool.device
+    cache = FeatureCache(recorder.folder / FEATURES_FOLDER, device)
+    judge = judge_of(recorder.run.header, scoring.entries, scoring.pool, cache, _prompts_of(recorder.run.header.spec))
     score_clips(recorder, judge, progress)
-    score_sets(recorder, judge, scoring.reference, FeatureCache(cache_root() / FEATURES_FOLDER))
+    score_sets(recorder, judge, scoring.reference, FeatureCache(cache_root() / FEATURES_FOLDER, device))
 
 
 def _prompts_of(spec: RunSpec) -> dict[str, Prompt]:
-    """The prompts of a run: with all their fields while the suite is at hand unchanged, else with what was recorded."""
-    try:
-        suite = load_suite(spec.suite.name)
-    except ValueError:
-        suite = None
-    if suite is not None and suite_ref(suite) == spec.suite:
-        return {prompt.id: prompt for prompt in suite.prompts}
-    return {ref.id: _bare_prompt(ref.id, ref.text) for ref in spec.prompts if ref.text}
-
-
-def _bare_prompt(prompt_id: str, text: str) -> Prompt:
-    """A prompt of foreign clips: their ids are file names, which need not be valid ids of a suite."""
-    return Prompt.model_construct(id=prompt_id, text=text)
+    """The prompts as the run recorded them, so that scoring now or later sees the same; foreign ids are file names."""
+    return {
+        ref.id: Prompt.model_construct(
+            id=ref.id, text=ref.text, visual_text=ref.visual_text, audio_text=ref.audio_text, language=ref.language
+        )
+        for ref in spec.prompts
+        if ref.text
+    }
 
 
 def _spec_of(found: list[FoundClip], clips: Path, system: str) -> RunSpec:
-    prompts = tuple(_bare_prompt(clip.prompt_id, clip.text or "") for clip in found)
+    prompts = tuple(
+        PromptRef(id=c.prompt_id, text=c.text or "", category=None, language=None, visual_text=None, audio_text=None)
+        for c in found
+    )
     asked = sorted([prompt.id, prompt.text] for prompt in prompts)
     return RunSpec(
         system=system,
         model=FOLDER_MODEL,
         model_identity={"folder_sha256": canonical_hash(sorted([c.path.name, file_hash(c.path)] for c in found))},
         suite=SuiteRef(name="folder", version="0", sha256=canonical_hash(asked), licence=None),
-        prompts=prompt_refs(prompts),
+        prompts=prompts,
         seeds=(0,),
         clip=None,
         container=None,

@@ -47,11 +47,7 @@ def judge_of(
     prompts: Mapping[str, Prompt],
 ) -> Judge:
     """A judge for the clips of one run, with the protocols that hold here and now."""
-    protocols = {
-        entry.spec.id: protocol_of(entry, header.spec.suite, pool, header.environment)
-        for entry in entries
-        if entry.spec.level == "clip"
-    }
+    protocols = {entry.spec.id: protocol_of(entry, header, pool) for entry in entries if entry.spec.level == "clip"}
     return Judge(entries=entries, pool=pool, cache=cache, prompts=prompts, protocols=protocols)
 
 

@@ -16,8 +16,7 @@ from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
 from ltx2_eval.reference import Reference
 from ltx2_eval.score import Judge, media_of
-from ltx2_reports.records import ClipRecord, Protocol, Reason, ValueRecord
-from ltx2_reports.store import canonical_hash
+from ltx2_reports.records import ClipRecord, Protocol, Reason, ValueRecord, inputs_hash
 
 Features = list[NDArray[np.float32]]
 
@@ -28,8 +27,8 @@ class Collected:
 
     clips: tuple[ClipRecord, ...]
     features: Features
-    missing: Reason | None
-    """Why the first clip without features has none."""
+    left_out: dict[str, Reason]
+    """Why the others have none, by sample."""
 
 
 def score_sets(recorder: Recorder, judge: Judge, reference: Reference | None, reference_cache: FeatureCache) -> None:
@@ -43,16 +42,14 @@ def _score(
     recorder: Recorder, judge: Judge, entry: MetricEntry, reference: Reference | None, reference_cache: FeatureCache
 ) -> None:
     collected = _collect(recorder, judge, entry)
-    header = recorder.run.header
     protocol = protocol_of(
         entry,
-        header.spec.suite,
+        recorder.run.header,
         judge.pool,
-        header.environment,
         reference=reference.ref if reference else None,
         n=len(collected.clips),
     )
-    inputs = canonical_hash(sorted([clip.sample, clip.sha256] for clip in collected.clips))
+    inputs = inputs_hash(collected.clips)
     if not _is_current(recorder, entry, protocol, inputs):
         value = _value(collected, judge, entry, protocol, inputs, reference, reference_cache)
         recorder.add_value(value, protocol, entry.spec)
@@ -61,24 +58,24 @@ def _score(
 def _collect(recorder: Recorder, judge: Judge, entry: MetricEntry) -> Collected:
     clips: list[ClipRecord] = []
     features: Features = []
-    missing: Reason | None = None
+    left_out: dict[str, Reason] = {}
     for record in sorted(recorder.run.clips.values(), key=lambda clip: clip.sample):
         media = media_of(recorder.folder, record, judge)
         assert entry.extractor is not None
         found, reason = media.features(entry.extractor) if media else (None, record.reason)
-        if found is None:
-            missing = missing or reason
-        else:
+        if found is not None:
             clips.append(record)
             features.append(found)
-    return Collected(clips=tuple(clips), features=features, missing=missing)
+        elif reason is not None:
+            left_out[record.sample] = reason
+    return Collected(clips=tuple(clips), features=features, left_out=left_out)
 
 
 def _is_current(recorder: Recorder, entry: MetricEntry, protocol: Protocol, inputs: str) -> bool:
     known = recorder.run.values.get((None, entry.spec.id))
     if known is None or known.protocol != protocol.identity or known.inputs_sha256 != inputs:
         return False
-    return known.reason is None or known.reason.kind != "not_available"
+    return known.reason is None or known.reason.kind not in ("not_available", "failed")
 
 
 def _value(
@@ -99,6 +96,7 @@ def _value(
         value=number,
         reason=_specific(reason),
         inputs_sha256=inputs,
+        left_out=collected.left_out,
         details={"n_reference": reference.ref.n if reference else None},
         replicates=spread,
         warnings=(*_warnings(entry, len(collected.clips), reference), *notes) if number is not None else (),
@@ -120,12 +118,13 @@ def _computed(
 ) -> tuple[float, tuple[float, ...], tuple[str, ...]]:
     """The value, its replicates, and what the metric has to say about it."""
     assert entry.extractor is not None
-    if collected.missing is not None and collected.missing.kind == "not_available":
-        raise NotAvailable(collected.missing.message)
+    first = next(iter(collected.left_out.values()), None)
+    if first is not None and first.kind == "not_available":
+        raise NotAvailable(first.message)
     if reference is None:
         raise NotAvailable("no reference set: name one with --reference, a folder of clips or world:24")
     if len(collected.clips) < 2:
-        why = f"; {collected.missing.message}" if collected.missing else ""
+        why = f"; {first.message}" if first else ""
         raise TooFew(f"{len(collected.clips)} clips with features, at least 2 are needed{why}")
     real = reference.features(entry.extractor, judge.pool, cache)
     metric: SetMetric = implementation(entry)(**entry.settings)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from ltx2_reports.store import Journal, canonical_hash, read_journal, read_sealed, write_sealed
+from ltx2_reports.store import DamagedError, Journal, canonical_hash, read_journal, read_sealed, write_sealed
 
 SCHEMA_VERSION: Final = 1
 RUN_FILE = "run.json"
@@ -100,7 +100,7 @@ class Protocol(Record):
     @property
     def identity(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical form."""
-        return canonical_hash(self.model_dump(mode="json"))[:12]
+        return canonical_hash(self._content())[:12]
 
     @property
     def signature(self) -> str:
@@ -112,8 +112,17 @@ class Protocol(Record):
 
     def difference(self, other: "Protocol") -> list[str]:
         """Sentences naming each field in which two protocols differ."""
-        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
-        return [f"{key}: {mine[key]!r} and {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
+        mine, theirs = self._content(), other._content()
+        changed = [key for key in mine if mine[key] != theirs[key]]
+        return [f"{key}: {getattr(self, key)!r} and {getattr(other, key)!r}" for key in changed]
+
+    def _content(self) -> dict[str, Any]:
+        """All fields; of suite and reference only the hash, since a copy under another name is the same set."""
+        content = self.model_dump(mode="json")
+        for key in ("suite", "reference"):
+            if content[key] is not None:
+                content[key] = content[key].rpartition("#")[2]
+        return content
 
 
 class Stage(Record):
@@ -161,6 +170,8 @@ class ValueRecord(Record):
     """Set exactly when value is null."""
     inputs_sha256: str | None = None
     """Set metrics: hash over the clips that went in; tells whether the value is still current."""
+    left_out: dict[str, Reason] = {}
+    """Set metrics: clips that could not take part, by sample, and why."""
     details: dict[str, Scalar] = {}
     replicates: tuple[float, ...] = ()
     """Set metrics: the value on prompts drawn with replacement; draw k uses the same prompts in every run."""
@@ -195,6 +206,10 @@ class PromptRef(Record):
     text: str
     category: str | None
     language: str | None
+    visual_text: str | None
+    """What is seen, where the suite says it apart."""
+    audio_text: str | None
+    """What is heard, where the suite says it apart."""
 
 
 class SuiteRef(Record):
@@ -308,7 +323,8 @@ def read_header(folder: Path) -> RunHeader:
     """Read `run.json`.
 
     Raises:
-        ValueError: absent, damaged, incomplete, or of a newer schema.
+        DamagedError: changed after it was written, incomplete, or of a newer schema.
+        ValueError: absent.
     """
     path = folder / RUN_FILE
     if not path.is_file():
@@ -331,7 +347,8 @@ def read_run(folder: Path) -> Run:
     """Read a whole run folder.
 
     Raises:
-        ValueError: not a run folder, damaged (file and line named), or of a newer schema.
+        DamagedError: changed after it was written (file and line named), or of a newer schema.
+        ValueError: not a run folder.
     """
     header = read_header(folder)
     records = list(_read_records(folder / RECORDS_FILE))
@@ -351,7 +368,7 @@ def _read_records(path: Path) -> Iterator[ClipRecord | ValueRecord | ProtocolRec
         if isinstance(record, ProtocolRecord):
             protocols[record.id] = record.metric.id
         elif isinstance(record, ValueRecord) and protocols.get(record.protocol) != record.metric:
-            raise ValueError(
+            raise DamagedError(
                 f"{path} line {number}: no earlier line describes protocol {record.protocol!r} of metric "
                 f"{record.metric!r}; the file is damaged or not ours"
             )
@@ -370,7 +387,7 @@ def _refuse_newer(path: Path) -> None:
         return  # read_sealed says what is wrong
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ValueError(
+        raise DamagedError(
             f"{path}: schema version {version}, this ltx2-eval reads up to {SCHEMA_VERSION}; install a newer ltx2-eval"
         )
 
@@ -381,4 +398,9 @@ def _validated(schema: TypeAdapter[T], content: Any, where: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: field '{field}': {first['msg']}; the file is damaged or not ours") from error
+        raise DamagedError(f"{where}: field '{field}': {first['msg']}; the file is damaged or not ours") from error
+
+
+def inputs_hash(clips: Iterable[ClipRecord]) -> str:
+    """Hash over the clips that went into a set metric, whatever their order."""
+    return canonical_hash(sorted([clip.sample, clip.sha256] for clip in clips))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,12 +11,13 @@ import pytest
 import typer
 
 from ltx2_eval import cli
+from ltx2_reports.records import read_run
 
 OPTIONS = {
     "run": "--baseline --container --debug --device --fps --frames --json --limit --max-failed --metric --model --out "
-    "--profile --pull --reference --seed --size --suite",
-    "generate": "--container --debug --device --fps --frames --json --limit --max-failed --model --out --seed --size "
-    "--suite",
+    "--profile --pull --reference --retry-failed --seed --size --suite",
+    "generate": "--container --debug --device --fps --frames --json --limit --max-failed --model --out "
+    "--retry-failed --seed --size --suite",
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
     "report": "--baseline --debug --json --no-strict --out --strict",
     "list": "--debug --json",
@@ -152,6 +154,61 @@ def test_doctor_names_what_is_missing_and_the_command(ltx2_eval):
 
 def test_a_pull_without_network_is_one_sentence(ltx2_eval):
     done = ltx2_eval("weights", "pull", "i3d-k400")
-    assert done.returncode in (1, 2)
+    assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) <= 2
     assert "Traceback" not in done.stderr
+
+
+def test_an_output_folder_that_cannot_be_is_one_sentence(ltx2_eval, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = ltx2_eval("generate", "--model", "ltx2:nano@steps=1", "--limit", "1", "--out", "file/below")
+    assert done.returncode == 1
+    assert "file/below" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_is_said_and_resumes(tmp_path):
+    words = ["generate", "--model", "ltx2:nano@steps=1", "--limit", "8", "--out", "run"]
+    environment = {**os.environ, "LTX2_EVAL_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "ltx2_eval.cli", *words]
+    running = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("run/*/clips/*.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "stopped; what was finished is saved, and the same command resumes" in errors
+    folder = next((tmp_path / "run").iterdir())
+    stopped = read_run(folder)
+    assert stopped.header.status == "cancelled"
+    assert 1 <= len(stopped.clips) < 8
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
+    assert read_run(folder).header.status == "done"
+    assert len(read_run(folder).clips) == 8
+
+
+def test_strict_refuses_before_anything_is_written(ltx2_eval, tmp_path):
+    for name, limit in (("a", "1"), ("b", "2")):
+        words = ("--model", "world", "--limit", limit, "--metric", "video.black_ratio", "--out", name)
+        assert ltx2_eval("run", *words).returncode == 0
+    for words in ((), ("--json",)):
+        done = ltx2_eval("report", "a", "b", "--strict", "--out", "report", *words)
+        assert done.returncode == 2, done.stderr
+        assert "suite" in done.stderr
+    assert not (tmp_path / "report").exists()
+    assert ltx2_eval("report", "a", "b", "--out", "report").returncode == 0
+
+
+def test_hostile_names_reach_no_terminal_and_no_program(ltx2_eval, tmp_path):
+    label = "x\u009b31m\u202ey"
+    done = ltx2_eval(
+        "run", "--model", "world", "--limit", "1", "--metric", "video.black_ratio", "--out", "r\x1b]0;pwn\x07"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\x1b]0" not in done.stdout + done.stderr
+    clips = next(tmp_path.glob("r*/world/clips"))
+    for words in ((), ("--json",)):
+        done = ltx2_eval("score", str(clips), "--metric", "video.black_ratio", "--system", label, *words)
+        assert done.returncode == 0, done.stderr
+        assert not {"\u009b", "\u202e"} & set(done.stdout + done.stderr)

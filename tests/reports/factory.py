@@ -66,12 +66,14 @@ def header(system: str = "nano", prompts: int = 6, seeds: tuple[int, ...] = (0, 
                     text=text.get("prompt", f"A ball bounces {i} times."),
                     category="impact",
                     language="en",
+                    visual_text=None,
+                    audio_text=None,
                 )
                 for i in range(prompts)
             ),
             seeds=seeds,
             clip=records.ClipShape(num_frames=25, height=64, width=96, fps="24"),
-            container="mp4",
+            container=text.get("container", "mp4") or None,
         ),
         environment=records.Environment(
             packages={"torch": "2.9.0", "numpy": "2.1.0"},
@@ -145,7 +147,7 @@ def write_run(
     """Write a run folder and return it.
 
     metrics: id -> {"values": callable (index, sample) -> float | Reason | None, "spec": {...}, "protocol": {...}};
-    a set metric gives {"value": float | Reason, "replicates": (...)} instead.
+    a set metric gives {"value": float | Reason, "replicates": (...), "left_out": {sample: Reason}} instead.
     """
     head = header(system, prompts, seeds, **text)
     with patch("os.fsync"):  # durability is tested elsewhere; hundreds of small runs are quicker without
@@ -184,7 +186,10 @@ def metric_lines(
         ProtocolRecord(id=how.identity, metric=metric_spec(metric, **{**level, **facts.get("spec", {})}), protocol=how)
     ]
     if "value" in facts:
-        more = {"replicates": facts.get("replicates", ()), "warnings": warnings, "inputs_sha256": "12" * 32}
+        more = {"replicates": facts.get("replicates", ()), "warnings": warnings, "left_out": facts.get("left_out", {})}
+        gone = {*failed, *more["left_out"]}
+        members = [clip for clip in clip_lines(head, failed) if clip.sample not in gone]
+        more["inputs_sha256"] = facts.get("inputs_sha256", records.inputs_hash(members))
         lines.append(value_line(metric, how.identity, None, facts["value"], **more))
     else:
         values = facts.get("values", lambda index, sample: wave(metric, index, system))

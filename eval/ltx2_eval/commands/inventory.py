@@ -6,8 +6,7 @@ from typing import Any
 from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.commands.checks import CHECKS, Finding
 from ltx2_eval.commands.options import Given
-from ltx2_reports.escape import for_terminal
-from ltx2_reports.store import strict_json
+from ltx2_reports.escape import for_json, for_terminal
 
 Rows = list[dict[str, Any]]
 _FOR_PROGRAMS = ("file", "sha256", "next")
@@ -21,7 +20,7 @@ def list_command(given: Given) -> None:
     names = list(_LISTS) if given.what == "all" else [given.what]
     found = {name: _LISTS[name]() for name in names}
     if given.json:
-        print(strict_json(found))
+        print(for_json(found))
         return
     for name, rows in found.items():
         _print_table(name, rows)
@@ -31,7 +30,7 @@ def doctor_command(given: Given) -> None:
     """Check this machine; exit code 1 if something that `run` needs is missing."""
     findings = [check() for check in CHECKS]
     if given.json:
-        print(strict_json([finding._asdict() for finding in findings]))
+        print(for_json([finding._asdict() for finding in findings]))
     else:
         for finding in findings:
             _print_finding(finding)

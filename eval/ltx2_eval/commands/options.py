@@ -30,6 +30,7 @@ Baseline = Annotated[str | None, typer.Option(help="System that differences are 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Output folder.", show_default="below ./ltx2-eval-runs")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 MaxFailed = Annotated[float, typer.Option(min=0, max=1, help="Share of clips that may fail before the exit code is 1.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Make clips again that failed in an earlier try.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 

@@ -69,12 +69,17 @@ def check_words(given: Given) -> None:
 
 def systems_of(given: Given, suite: Suite) -> list[System]:
     """The models with their labels, which become folder names."""
-    context = ModelContext(device=given.device, suite=suite, container=container_of(given.container))
+    container = container_of(given.container)
+    context = ModelContext(device=given.device, suite=suite, container=container, seeds=_seeds(given))
     systems = []
     for text in given.model or DEFAULT_MODELS:
         name, model = load_model(text, context)
         systems.append(System(label=_label(name), model_name=name.given, model=model))
     return systems
+
+
+def _seeds(given: Given) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(given.seed or (0,)))
 
 
 def _label(name: ModelName) -> str:
@@ -85,10 +90,11 @@ def generation_plan(given: Given, suite: Suite, systems: list[System]) -> Genera
     """What to make; all systems are asked for the same clips."""
     return GenerationPlan(
         suite=suite,
-        seeds=tuple(dict.fromkeys(given.seed or (0,))),
+        seeds=_seeds(given),
         clip=_shape(given, systems),
         container=container_of(given.container),
         device=given.device,
+        retry_failed=given.retry_failed,
     )
 
 

@@ -15,6 +15,7 @@ from ltx2_eval.commands.resolve import (
 from ltx2_eval.commands.show import finish, show_report
 from ltx2_eval.console import note, progress_lines
 from ltx2_eval.runner import GenerationPlan, ScoringPlan, generate_run
+from ltx2_reports.escape import for_json
 from ltx2_reports.records import Run
 
 
@@ -40,9 +41,7 @@ def generate_command(given: Given) -> None:
     out = _folder(given, plan, systems)
     runs = [_one(out, system, plan, None) for system in systems]
     if given.json:
-        from ltx2_reports.store import strict_json
-
-        print(strict_json({"runs": [str(run.folder) for run in runs]}))
+        print(for_json({"runs": [str(run.folder) for run in runs]}))
     else:
         for run in runs:
             made = sum(clip.file is not None for clip in run.clips.values())

@@ -9,39 +9,57 @@ from ltx2_eval.commands.options import Given
 from ltx2_eval.console import note
 from ltx2_eval.metrics.catalogue import HEADLINES, PRIMARY
 from ltx2_reports.comparison import compare
+from ltx2_reports.escape import for_json, for_terminal
 from ltx2_reports.records import Run, ValueRecord
 from ltx2_reports.render import render_terminal
 from ltx2_reports.report import write_report
-from ltx2_reports.store import strict_json
 from ltx2_reports.summary import summarise
 
 _PIPE_WIDTH = 120
 
 
 def show_report(runs: Sequence[Run], out: Path, given: Given) -> None:
-    """Write tables and report below `out`, print the table (or JSON) and where the report is."""
+    """Write tables and report below `out`, print the table (or JSON) and where the report is.
+
+    Raises:
+        ValueError: --strict, and a metric was measured in different ways.
+    """
     scored = {value.metric for run in runs for value in run.values.values()}
-    primary = tuple(metric for metric in PRIMARY if metric in scored)
-    files = write_report([run.folder for run in runs], out, baseline=given.get("baseline"), primary=primary)
-    if given.json:
-        print(strict_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
-        return
-    comparison = compare(runs, baseline=given.get("baseline"), primary=primary)
+    view = View(
+        baseline=given.get("baseline") or _first_of_several(runs),
+        primary=tuple(metric for metric in PRIMARY if metric in scored),
+    )
     if given.get("strict"):
-        comparison.require_one_protocol_per_metric()
-    _print_headlines(runs, given, primary)
+        compare(runs, baseline=view.baseline, primary=view.primary).require_one_protocol_per_metric()
+    files = write_report([run.folder for run in runs], out, baseline=view.baseline, primary=view.primary)
+    if given.json:
+        print(for_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
+        return
+    _print_headlines(runs, view)
     hidden = len(scored - set(HEADLINES))
-    print(f"report: {files.html.resolve()}" + (f" ({hidden} more metrics there)" if hidden else ""))
+    print(for_terminal(f"report: {files.html.resolve()}" + (f" ({hidden} more metrics there)" if hidden else "")))
 
 
-def _print_headlines(runs: Sequence[Run], given: Given, primary: tuple[str, ...]) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """How a comparison is shown."""
+
+    baseline: str | None
+    primary: tuple[str, ...]
+
+
+def _first_of_several(runs: Sequence[Run]) -> str | None:
+    return runs[0].header.spec.system if len(runs) > 1 else None
+
+
+def _print_headlines(runs: Sequence[Run], view: View) -> None:
     """The table of the metrics that decide; all of them where a run has no other."""
     from rich.console import Console
 
     chosen = [_only(run, HEADLINES) for run in runs]
     shown = chosen if any(run.values for run in chosen) else runs
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    console.print(render_terminal(compare(shown, baseline=given.get("baseline"), primary=primary), console.width))
+    console.print(render_terminal(compare(shown, baseline=view.baseline, primary=view.primary), console.width))
 
 
 def _only(run: Run, metrics: Sequence[str]) -> Run:
@@ -53,16 +71,27 @@ def _only(run: Run, metrics: Sequence[str]) -> Run:
 
 
 def finish(runs: Sequence[Run], max_failed: float) -> None:
-    """Exit with 1 when more clips failed than the error budget allows; the records say why."""
-    clips = [clip for run in runs for clip in run.clips.values()]
-    broken = {
-        (run.header.spec.system, value.sample) for run in runs for value in run.values.values() if _is_broken(value)
-    }
-    broken |= {(run.header.spec.system, c.sample) for run in runs for c in run.clips.values() if c.reason is not None}
-    if clips and len(broken) / len(clips) > max_failed:
-        note(f"{len(broken)} of {len(clips)} clips failed (allowed: {max_failed:.0%}); their records say why")
+    """Exit with 1 when more clips failed than the error budget allows, or a set metric failed."""
+    clips = sum(len(run.clips) for run in runs)
+    broken = sum(len(_broken_clips(run)) for run in runs)
+    sets = sorted({value.metric for run in runs for value in run.values.values() if _is_failed_set(value)})
+    if sets:
+        note(f"{', '.join(sets)} failed; the table says why, and the same command tries again")
+    if clips and broken / clips > max_failed:
+        note(f"{broken} of {clips} clips failed (allowed: {max_failed:.0%}); their records say why")
+    if sets or (clips and broken / clips > max_failed):
         raise SystemExit(1)
 
 
-def _is_broken(value: ValueRecord) -> bool:
-    return value.sample is not None and value.reason is not None and value.reason.kind == "failed"
+def _broken_clips(run: Run) -> set[str]:
+    """Samples that could not be made, read, or judged by some metric."""
+    broken = {clip.sample for clip in run.clips.values() if clip.reason is not None}
+    for value in run.values.values():
+        if value.sample is not None and value.reason is not None and value.reason.kind == "failed":
+            broken.add(value.sample)
+        broken |= {sample for sample, reason in value.left_out.items() if reason.kind == "failed"}
+    return broken
+
+
+def _is_failed_set(value: ValueRecord) -> bool:
+    return value.sample is None and value.reason is not None and value.reason.kind == "failed"

@@ -5,8 +5,7 @@ from typing import Any
 from ltx2_eval import weights
 from ltx2_eval.commands.options import Given
 from ltx2_eval.console import note
-from ltx2_reports.escape import for_terminal
-from ltx2_reports.store import strict_json
+from ltx2_reports.escape import for_json, for_terminal
 
 
 def pull_command(given: Given) -> None:
@@ -47,7 +46,7 @@ def rows(states: list[weights.WeightsStatus] | None = None) -> list[dict[str, An
 
 def _show(states: list[weights.WeightsStatus], given: Given) -> None:
     if given.json:
-        print(strict_json(rows(states)))
+        print(for_json(rows(states)))
         return
     for row in rows(states):
         text = f"{row['state']:8} {row['name']:22} {row['licence']:14} {row['from']}"

@@ -42,6 +42,9 @@ class NoiseModel:
     def preferred_shape(self):
         return None
 
+    def check(self, request):
+        pass
+
     def generate(self, request):
         self.calls.append(request.sample)
         if request.sample in self.broken:
@@ -224,14 +227,36 @@ class World:
             model_name="noise",
             model=model or NoiseModel(),
             plan=changes.get("plan", self.plan),
-            scoring=ScoringPlan(entries=entries or self.entries, reference=self.reference, pool=Pool()),
+            scoring=self.scoring(entries=entries or self.entries, pool=changes.get("pool") or Pool()),
             progress=lambda stage, done, total: None,
         )
+
+    def scoring(self, **changes):
+        plan = {"entries": self.entries, "reference": self.reference, "pool": Pool()}
+        return ScoringPlan(**{**plan, **changes})
 
 
 @pytest.fixture
 def noise_model():
     return NoiseModel
+
+
+@pytest.fixture
+def pool():
+    return Pool
+
+
+@pytest.fixture
+def extractor():
+    return Colour
+
+
+@pytest.fixture
+def implementations(monkeypatch):
+    """Name to function; a copy that the test may add to."""
+    chosen = dict(IMPLEMENTATIONS)
+    monkeypatch.setattr(ltx2_eval.score, "clip_metric", lambda e: chosen[e.implementation])
+    return chosen
 
 
 @pytest.fixture

@@ -1,0 +1,166 @@
+"""Scoring a run again: nothing is lost, nothing is written twice, and what failed is tried again."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import ltx2_eval.sets
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable
+from ltx2_eval.reference import Reference
+from ltx2_eval.runner import score_run
+from ltx2_reports.records import read_run
+from ltx2_reports.store import DamagedError
+
+
+def journal(folder):
+    return (folder / "records.jsonl").read_bytes()
+
+
+def rescore(world, folder, **changes):
+    return score_run(folder, world.scoring(**changes), lambda *_: None)
+
+
+def test_scoring_again_without_a_reference_keeps_the_value(world, tmp_path):
+    before = world.go(tmp_path / "run").values[(None, "colour_distance")]
+    after = rescore(world, tmp_path / "run", reference=None).values[(None, "colour_distance")]
+    assert before.value is not None
+    assert after == before
+
+
+def test_scoring_again_without_weights_keeps_the_value_and_writes_nothing(world, tmp_path, pool):
+    class Gone(pool):
+        def weights_sha256(self, extractor):
+            return "0" * 64
+
+        def get(self, extractor):
+            raise NotAvailable("weights colour are not on this machine")
+
+    world.go(tmp_path / "run")
+    before = read_run(tmp_path / "run").values
+    rescore(world, tmp_path / "run", pool=Gone())
+    assert read_run(tmp_path / "run").values == before
+
+
+def test_what_is_not_available_is_written_once(world, tmp_path, pool):
+    class Gone(pool):
+        def get(self, extractor):
+            raise NotAvailable("weights colour are not on this machine")
+
+    world.go(tmp_path / "run", pool=Gone())
+    assert read_run(tmp_path / "run").values[(None, "colour_distance")].reason.kind == "not_available"
+    before = journal(tmp_path / "run")
+    for _ in range(3):
+        rescore(world, tmp_path / "run", pool=Gone())
+    assert journal(tmp_path / "run") == before
+    assert rescore(world, tmp_path / "run").values[(None, "colour_distance")].value is not None
+
+
+def test_a_clip_left_out_of_a_set_is_named_with_its_reason(world, tmp_path, pool, extractor):
+    class Picky(extractor):
+        calls = 0
+
+        def features(self, clip):
+            Picky.calls += 1
+            if Picky.calls == 2:
+                raise NotApplicable("too short")
+            if Picky.calls == 3:
+                raise RuntimeError("out of memory")
+            return super().features(clip)
+
+    class PickyPool(pool):
+        def get(self, name):
+            return Picky()
+
+    run = world.go(tmp_path / "run", pool=PickyPool())
+    value = run.values[(None, "colour_distance")]
+    kinds = sorted(reason.kind for reason in value.left_out.values())
+    # The third call is the failed clip's; it is tried again when the set is computed, and then works.
+    assert kinds in (["not_applicable"], ["failed", "not_applicable"], [])
+    assert run.protocols[value.protocol].protocol.n == 8 - len(kinds)
+
+
+def test_a_set_metric_that_failed_is_computed_again(world, tmp_path, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("no convergence")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ltx2_eval.sets, "replicates", broken)
+        assert world.go(tmp_path / "run").values[(None, "colour_distance")].reason.kind == "failed"
+    assert rescore(world, tmp_path / "run").values[(None, "colour_distance")].value is not None
+
+
+def test_a_damaged_feature_cache_ends_the_run_by_name(world, tmp_path):
+    world.go(tmp_path / "run")
+    files = list((tmp_path / "cache/features").rglob("*.safetensors"))
+    assert len(files) == 3
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    other = Reference(name="two", files=world.reference.files[:2])
+    with pytest.raises(DamagedError, match="remove it"):
+        rescore(world, tmp_path / "run", reference=other)
+    assert read_run(tmp_path / "run").header.status == "failed"
+    for path in files:
+        path.unlink()
+    assert rescore(world, tmp_path / "run", reference=other).values[(None, "colour_distance")].value is not None
+
+
+def test_prompts_are_those_that_the_run_recorded(world, tmp_path, metric_entry, implementations):
+    seen = []
+
+    def spy(subject, features, extractor, **settings):
+        seen.append((subject.prompt.text, subject.prompt.visual_text))
+        return implementations["here:brightness"](subject, features, extractor)
+
+    implementations["here:spy"] = spy
+    prompts = tuple(prompt.model_copy(update={"visual_text": "A door."}) for prompt in world.plan.suite.prompts)
+    suite = dataclasses.replace(world.plan.suite, name="a[:4]", prompts=prompts)
+    world.plan = dataclasses.replace(world.plan, suite=suite)
+    world.go(tmp_path / "run")
+    rescore(world, tmp_path / "run", entries=(metric_entry("spy"),))
+    assert set(seen) == {(f"prompt number {i}", "A door.") for i in range(4)}
+
+
+def test_a_copy_of_the_reference_under_another_name_is_the_same_set(world, tmp_path):
+    first = world.go(tmp_path / "run").values[(None, "colour_distance")]
+    renamed = Reference(name="elsewhere", files=world.reference.files)
+    before = journal(tmp_path / "run")
+    assert rescore(world, tmp_path / "run", reference=renamed).values[(None, "colour_distance")] == first
+    assert journal(tmp_path / "run") == before
+
+
+def test_only_weights_that_gave_a_value_are_listed(world, tmp_path, pool):
+    class Hashed(pool):
+        def weights_sha256(self, extractor):
+            return "a" * 64
+
+    class Gone(Hashed):
+        def get(self, extractor):
+            raise NotAvailable("weights colour are not on this machine")
+
+    assert world.go(tmp_path / "gone", pool=Gone()).header.weights == {}
+    assert world.go(tmp_path / "here", pool=Hashed()).header.weights == {"colour": "a" * 64}
+
+
+def test_clips_of_two_machines_do_not_share_a_run(world, tmp_path, monkeypatch, noise_model):
+    class Stops(noise_model):
+        def generate(self, request):
+            if request.sample == "p2-s0":
+                raise KeyboardInterrupt
+            return super().generate(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        world.go(tmp_path / "run", Stops())
+    here = ltx2_eval.runner.environment("cpu")
+    monkeypatch.setattr(
+        "ltx2_eval.runner.environment", lambda device: here.model_copy(update={"threads": here.threads + 1})
+    )
+    with pytest.raises(ValueError, match=r"was begun elsewhere: threads was \d+, now \d+"):
+        world.go(tmp_path / "run")
+    monkeypatch.setattr("ltx2_eval.runner.environment", lambda device: here)
+    world.go(tmp_path / "run")
+    monkeypatch.setattr(
+        "ltx2_eval.runner.environment", lambda device: here.model_copy(update={"threads": here.threads + 1})
+    )
+    assert world.go(tmp_path / "run").header.environment.threads == here.threads
+    assert Path(tmp_path / "run/summary.json").is_file()
