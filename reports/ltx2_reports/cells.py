@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ltx2_reports.records import MetricSpec, Protocol, Run, ValueRecord
+from ltx2_reports.records import (
+    ClipRecord,
+    MetricSpec,
+    Protocol,
+    Reason,
+    ReasonKind,
+    Run,
+    ValueRecord,
+    inputs_hash,
+)
 from ltx2_reports.statistics import Difference, Interval, centred_interval, mean_intervals
 
 Mark = Literal["best", "tied", ""]
-Missing = Literal["failed", "abstained", "not_available", "not_applicable", "too_few", "not_scored", "not_made"]
+Missing = Literal[ReasonKind, "not_scored", "not_made"]
 MISSING_WORDS: dict[Missing, str] = {
     "failed": "failed",
     "abstained": "abstained",
@@ -19,6 +28,9 @@ MISSING_WORDS: dict[Missing, str] = {
     "not_scored": "not scored",
     "not_made": "not made",
 }
+"""Every kind in which a value can be missing, in the order of tables, with its words for people."""
+STALE = "made from other clips than the run has now; score it again"
+_TOLD_REASONS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +63,9 @@ class Cell:
     replicates: tuple[float, ...] = field(default=(), repr=False)
     """Set metrics: values on prompts drawn with replacement."""
     prompts: frozenset[str] = field(default=frozenset(), repr=False)
-    """Set metrics: prompts that the replicates were drawn from."""
+    """Set metrics: prompts that the replicates were drawn from; empty where that is not known."""
+    left_out: tuple[str, ...] = ()
+    """Set metrics: why clips with a file did not take part, commonest reason first, one sentence each."""
     difference: Difference | None = None
     """From the baseline system; None for the baseline itself and where no prompt is shared."""
     mark: Mark = ""
@@ -75,6 +89,7 @@ class Gathered:
     n: int
     asked: int
     prompts: frozenset[str]
+    left_out: Counter[str]
 
     @property
     def has_value(self) -> bool:
@@ -92,31 +107,62 @@ def gather(run: Run, system: str, key: Key) -> Gathered:
     """Sort out what a run says of a metric under one protocol."""
     lines = [line for line in run.of_metric(key.metric.id) if line.protocol == key.id]
     whole = next((line for line in lines if line.sample is None), None)
-    scored = {line.sample: line for line in lines if line.sample is not None}
-    by_prompt: dict[str, list[float]] = {}
-    missing: Counter[Missing] = Counter()
-    for sample, clip in sorted(run.clips.items()):
-        line = scored.get(sample)
-        if line is not None and line.value is not None:
-            by_prompt.setdefault(clip.prompt_id, []).append(line.value)
-            continue
-        reason = line.reason if line is not None else clip.reason
-        if whole is None or clip.reason is not None:
-            missing[reason.kind if reason is not None else "not_scored"] += 1
+    by_prompt, missing = _by_prompt(run, lines) if whole is None else ({}, _missing_from_set(run, whole))
     asked = clips_asked(run)
     missing["not_made"] = asked - len(run.clips)
+    members = _members(run, whole)
+    stale = _is_stale(whole, members)
     counted = sum(map(len, by_prompt.values()))
     return Gathered(
         system=system,
         set_record=whole,
         by_prompt=by_prompt,
         missing=+missing,
-        reasons=Counter(f"{MISSING_WORDS[r.kind]}: {r.message}" for r in (line.reason for line in lines) if r),
-        warnings=tuple(sorted({warning for line in lines for warning in line.warnings})),
-        n=counted if whole is None or whole.value is None else key.protocol.n or len(run.clips) - sum(missing.values()),
+        reasons=Counter(_words(line.reason) for line in lines if line.reason is not None),
+        warnings=tuple(sorted({warning for line in lines for warning in line.warnings}) + [STALE] * stale),
+        n=counted if whole is None or whole.value is None else key.protocol.n or len(members),
         asked=asked,
-        prompts=frozenset(clip.prompt_id for clip in run.clips.values() if clip.file is not None),
+        prompts=frozenset(() if stale else (clip.prompt_id for clip in members)),
+        left_out=Counter(_words(reason) for reason in whole.left_out.values()) if whole is not None else Counter(),
     )
+
+
+def _words(reason: Reason) -> str:
+    return f"{MISSING_WORDS[reason.kind]}: {reason.message}"
+
+
+def _by_prompt(run: Run, lines: list[ValueRecord]) -> tuple[dict[str, list[float]], Counter[Missing]]:
+    """A clip metric's values by prompt, and its clips without one by kind."""
+    scored = {line.sample: line for line in lines}
+    by_prompt: dict[str, list[float]] = {}
+    missing: Counter[Missing] = Counter()
+    for sample, clip in sorted(run.clips.items()):
+        line = scored.get(sample)
+        if line is not None and line.value is not None:
+            by_prompt.setdefault(clip.prompt_id, []).append(line.value)
+        else:
+            reason = line.reason if line is not None else clip.reason
+            missing[reason.kind if reason is not None else "not_scored"] += 1
+    return by_prompt, missing
+
+
+def _missing_from_set(run: Run, whole: ValueRecord) -> Counter[Missing]:
+    """Clips that are not in a set, by kind: those that were not made, and those that could not take part."""
+    reasons = (clip.reason or whole.left_out.get(sample) for sample, clip in run.clips.items())
+    return Counter(reason.kind for reason in reasons if reason is not None)
+
+
+def _members(run: Run, whole: ValueRecord | None) -> list[ClipRecord]:
+    """The run's clips that are in the set: they have a file and were not left out."""
+    left_out = whole.left_out if whole is not None else {}
+    return [clip for sample, clip in run.clips.items() if clip.file is not None and sample not in left_out]
+
+
+def _is_stale(whole: ValueRecord | None, members: list[ClipRecord]) -> bool:
+    """Whether a set metric's value was computed on other clips than the set has today."""
+    if whole is None or whole.value is None or whole.inputs_sha256 is None:
+        return False
+    return whole.inputs_sha256 != inputs_hash(members)
 
 
 def to_cells(gathered: list[Gathered], level: float, resamples: int, seed: int) -> list[Cell]:
@@ -145,4 +191,17 @@ def _cell(found: Gathered, interval: Interval | None) -> Cell:
         by_prompt=found.by_prompt,
         replicates=found.set_record.replicates if found.set_record is not None else (),
         prompts=found.prompts,
+        left_out=_left_out(found.left_out),
     )
+
+
+def _left_out(reasons: Counter[str]) -> tuple[str, ...]:
+    """The commonest reasons with their numbers of clips; what is rarer is counted."""
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    said = [f"{_clips(count)} left out, {words}" for words, count in ranked[:_TOLD_REASONS]]
+    rest = sum(count for _, count in ranked[_TOLD_REASONS:])
+    return tuple(said + [f"{_clips(rest)} left out for other reasons"] * (rest > 0))
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip{'s' * (count != 1)}"

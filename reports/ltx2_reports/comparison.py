@@ -219,7 +219,7 @@ def _differences(
 
 def _of_sets(first: Cell, second: Cell, level: float) -> Difference | None:
     """Difference of two set metrics whose replicates were drawn from the same prompts."""
-    if first.value is None or second.value is None or first.prompts != second.prompts:
+    if first.value is None or second.value is None or not first.prompts or first.prompts != second.prompts:
         return None
     if len(first.replicates) != len(second.replicates) or len(first.replicates) < 2:
         return None
@@ -278,6 +278,7 @@ def _systems_with_value(column: Column) -> str:
 def _notes(systems: Sequence[System], columns: Sequence[Column], primary: Sequence[str]) -> list[str]:
     found = {column.metric.id for column in columns}
     notes = [f"{metric}: declared primary, but no run has it" for metric in primary if metric not in found]
+    notes += _containers(systems)
     notes += [f"{s.label}: {s.failed} of {s.clips} clips could not be made" for s in systems if s.failed]
     said: dict[tuple[str, str], list[str]] = {}
     for column in columns:
@@ -288,6 +289,15 @@ def _notes(systems: Sequence[System], columns: Sequence[Column], primary: Sequen
         for sentence, who in sentences.items():
             said.setdefault((sentence, _who(who, systems)), []).append(column.metric.id)
     return notes + [f"{', '.join(dict.fromkeys(what))} ({who}): {sentence}" for (sentence, who), what in said.items()]
+
+
+def _containers(systems: Sequence[System]) -> list[str]:
+    """What a codec does to a clip is part of every value, so that different ones are told."""
+    by_container: dict[str, list[str]] = {}
+    for system in systems:
+        by_container.setdefault(system.header.spec.container or "not written here", []).append(system.label)
+    sides = "; ".join(f"{container} ({', '.join(labels)})" for container, labels in by_container.items())
+    return [f"codec differs between systems: {sides}"] if len(by_container) > 1 else []
 
 
 def _who(labels: Sequence[str], systems: Sequence[System]) -> str:
@@ -301,4 +311,4 @@ def _sentences(cell: Cell) -> list[str]:
         sentences.append(f"{cell.n} of {cell.asked} clips have a value ({kinds})")
     if cell.difference is not None and cell.difference.excluded:
         sentences.append(f"{cell.difference.excluded} prompts left out of the difference, only one side has a value")
-    return sentences + list(cell.warnings)
+    return [*sentences, *cell.left_out, *cell.warnings]

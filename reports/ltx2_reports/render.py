@@ -5,7 +5,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from ltx2_reports.cells import Cell
+from ltx2_reports.cells import MISSING_WORDS, Cell
 from ltx2_reports.comparison import Column, Comparison
 from ltx2_reports.escape import for_csv, for_latex, for_markdown, for_markdown_code, for_terminal
 from ltx2_reports.grid import MARKS, CellText, Row, difference_rows, difference_systems, legend, value_rows
@@ -129,7 +129,7 @@ def render_csv(comparison: Comparison) -> str:
 CSV_FIELDS = (
     *("system", "metric", "metric_version", "title", "unit", "direction", "level", "primary"),
     *("value", "low", "high", "interval_level", "n_clips", "n_prompts", "n_asked"),
-    *("n_failed", "n_abstained", "n_not_available", "n_not_applicable", "n_too_few", "n_not_scored", "n_not_made"),
+    *(f"n_{kind}" for kind in MISSING_WORDS),
     *("reason", "warnings", "mark", "baseline", "difference", "difference_low", "difference_high"),
     *("difference_n_prompts", "difference_n_excluded", "protocol", "signature"),
 )
@@ -154,7 +154,7 @@ def _facts(comparison: Comparison, column: Column, cell: Cell) -> dict[str, Any]
         "n_clips": cell.n,
         "n_prompts": len(cell.by_prompt) or len(cell.prompts),
         "n_asked": cell.asked,
-        **{f"n_{kind}": cell.missing.get(kind, 0) for kind in _MISSING},
+        **{f"n_{kind}": cell.missing.get(kind, 0) for kind in MISSING_WORDS},
         "reason": cell.reason,
         "warnings": "; ".join(cell.warnings),
         "mark": cell.mark,
@@ -167,11 +167,6 @@ def _facts(comparison: Comparison, column: Column, cell: Cell) -> dict[str, Any]
         "protocol": column.id,
         "signature": column.protocol.signature,
     }
-
-
-_MISSING: tuple[Any, ...] = (
-    *("failed", "abstained", "not_available", "not_applicable", "too_few", "not_scored", "not_made"),
-)
 
 
 def render_latex(comparison: Comparison) -> str:

@@ -6,14 +6,15 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 from ltx2_reports import grid, numbers
+from ltx2_reports.cells import MISSING_WORDS
 from ltx2_reports.comparison import Comparison, MixedProtocolsError, compare, distinct_labels
-from ltx2_reports.records import Reason, Run, ValueRecord, append, open_journal, read_run
+from ltx2_reports.records import Reason, ReasonKind, Run, ValueRecord, append, open_journal, read_run
 from ltx2_reports.render import CSV_FIELDS, render_csv, render_latex, render_markdown, render_terminal
 from ltx2_reports.statistics import Difference, Interval, centred_interval, mean_interval, paired_difference
 
@@ -176,6 +177,71 @@ def test_set_metrics_are_compared_draw_by_draw_on_equal_prompts_only(make_run: M
     assert b.difference.interval.high < -3
     assert b.difference.separated
     assert c.difference is None
+
+
+SILENT = Reason(kind="not_applicable", message="no sound", stage="features")
+BROKEN = Reason(kind="failed", message="cannot be decoded", stage="features")
+
+
+def _fvd(value: float, **more: Any) -> dict[str, Any]:
+    draws = tuple(value + math.sin(i) for i in range(50))
+    return {"prompts": 8, "seeds": (0,), "metrics": {"fvd": {"value": value, "replicates": draws, **more}}}
+
+
+def test_clips_left_out_of_a_set_are_counted_by_kind_with_their_reasons(make_run: MakeRun) -> None:
+    left_out = {"p001-s0": SILENT, "p002-s0": BROKEN, "p003-s0": SILENT}
+    comparison = _compare(make_run, {"a": {**_fvd(9.0, left_out=left_out), "failed": ("p000-s0",)}})
+    (cell,) = comparison.columns[0].cells
+    assert (cell.n, cell.asked, cell.missing) == (4, 8, {"failed": 2, "not_applicable": 2})
+    assert cell.prompts == {f"p00{i}" for i in (4, 5, 6, 7)}
+    assert "fvd (a): 4 of 8 clips have a value (2 failed, 2 not applicable)" in comparison.notes
+    assert "fvd (a): 2 clips left out, not applicable: no sound" in comparison.notes
+    assert "fvd (a): 1 clip left out, failed: cannot be decoded" in comparison.notes
+    assert not cell.warnings
+
+
+def test_many_different_reasons_are_summed_up(make_run: MakeRun) -> None:
+    left_out = {f"p00{i}-s0": Reason(kind="failed", message=f"byte {i} is wrong") for i in range(6)}
+    (cell,) = _compare(make_run, {"a": _fvd(9.0, left_out=left_out)}).columns[0].cells
+    told = [f"1 clip left out, failed: byte {i} is wrong" for i in range(3)]
+    assert cell.left_out == (*told, "3 clips left out for other reasons")
+
+
+@pytest.mark.parametrize(("theirs", "paired"), [(("p001-s0",), True), (("p002-s0",), False), ((), False)])
+def test_sets_are_paired_only_when_the_same_prompts_took_part(
+    make_run: MakeRun, theirs: tuple[str, ...], paired: bool
+) -> None:
+    systems = {
+        "a": _fvd(100.0, left_out={"p001-s0": SILENT}),
+        "b": _fvd(90.0, left_out=dict.fromkeys(theirs, BROKEN)),
+    }
+    difference = _compare(make_run, systems, baseline="a").columns[0].cells[1].difference
+    assert (difference is not None) == paired
+    if difference is not None:
+        assert difference.prompts == 7
+
+
+def test_a_set_value_of_other_clips_than_the_run_has_is_said_and_not_compared(make_run: MakeRun) -> None:
+    old = _fvd(90.0, inputs_sha256="12" * 32)
+    comparison = _compare(make_run, {"a": _fvd(100.0), "b": old, "c": old}, baseline="b")
+    sentence = "made from other clips than the run has now; score it again"
+    assert [cell.warnings for cell in comparison.columns[0].cells] == [(), (sentence,), (sentence,)]
+    assert [cell.difference for cell in comparison.columns[0].cells] == [None] * 3
+    assert any(note.endswith(sentence) and "(b; c)" in note for note in comparison.notes)
+
+
+def test_other_containers_are_said(make_run: MakeRun) -> None:
+    systems = {name: {**_metric(rising), "container": kind} for name, kind in (("a", "mp4"), ("b", "mkv"), ("c", ""))}
+    notes = _compare(make_run, systems).notes
+    assert "codec differs between systems: mp4 (a); mkv (b); not written here (c)" in notes
+    same = {name: {**_metric(rising), "container": "mkv"} for name in "ab"}
+    assert not any("codec" in note for note in _compare(make_run, same).notes)
+
+
+def test_every_kind_of_missing_value_has_words_and_a_csv_field() -> None:
+    kinds = (*get_args(ReasonKind), "not_scored", "not_made")
+    assert sorted(MISSING_WORDS) == sorted(kinds)
+    assert {f"n_{kind}" for kind in kinds} <= set(CSV_FIELDS)
 
 
 @pytest.mark.parametrize(("direction", "best"), [("up", "b"), ("down", "a")])
