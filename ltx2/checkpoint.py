@@ -3,6 +3,7 @@
 Source: Lightricks/LTX-2, `ltx_core/loader/`; prefixes and keys as published.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "UnsupportedConfigError",
     "build",
     "load",
+    "read_config",
     "save",
 ]
 
@@ -84,6 +86,17 @@ def build(config: LTX2Config, *, device: torch.device | str = "cpu") -> Modules:
         )
 
 
+def read_config(path: str | Path) -> LTX2Config:
+    """The configuration of a published checkpoint, from the headers of its files; no tensor is read.
+
+    Raises:
+        FileNotFoundError: Nothing at that path.
+        BrokenFileError: A damaged file; NotSafetensorsError if it is of another format.
+        UnsupportedConfigError: A configuration this version does not implement.
+    """
+    return _config(path, [file.metadata for file in open_weights(Path(path))])
+
+
 def load(path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Modules:
     """Load a published checkpoint; the modules come in evaluation mode, without gradients.
 
@@ -123,13 +136,15 @@ def load(path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
 def save(path: str | Path, modules: Modules, *, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write the modules in the published layout, with their configuration in the metadata.
 
-    The same tensors give the same bytes. The file is complete when it appears under its name.
+    The same tensors give the same bytes. The file is complete, and on disk, when it appears under its name.
     """
     path = Path(path)
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in modules.state().items()}
     partial = path.with_name(f".{path.name}.partial")
     save_file(tensors, partial, metadata={"config": dump_config(modules.config)})
     partial.chmod(0o644)  # the writer makes files that only their owner may read
+    with partial.open("r+b") as file:
+        os.fsync(file.fileno())  # else a power cut can leave the name in front of bytes that were never written
     partial.replace(path)
 
 

@@ -1,6 +1,7 @@
 """The published layout: key set and sizes of the 19B model, round trips, and strict loading."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ltx2.checkpoint import BrokenFileError, KeyMismatchError, Modules, UnsupportedConfigError, build, load, save
+from ltx2.checkpoint import (
+    BrokenFileError,
+    KeyMismatchError,
+    Modules,
+    UnsupportedConfigError,
+    build,
+    load,
+    read_config,
+    save,
+)
 from ltx2.config import LTX2_19B, NANO
 from ltx2.nano import untrained_modules
 from ltx2.published_config import dump_config
@@ -72,6 +82,26 @@ def test_same_tensors_same_bytes_readable_by_all(modules: Modules, stored: Path,
     assert (tmp_path / "again.safetensors").read_bytes() == stored.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["again.safetensors"]
     assert stored.stat().st_mode & 0o444 == 0o444
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(modules: Modules, tmp_path: Path, monkeypatch) -> None:
+    path, synced = tmp_path / "model.safetensors", []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    save(path, modules)
+    assert synced == [(path.stat().st_ino, path.stat().st_size, False)]
+
+
+def test_the_config_is_read_from_headers_only(stored: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ltx2.weights_file.WeightsFile.read", lambda self: pytest.fail("a tensor was read"))
+    assert read_config(stored) == NANO
+    with pytest.raises(FileNotFoundError):
+        read_config(tmp_path / "absent")
 
 
 def test_loaded_dtype(stored: Path) -> None:
