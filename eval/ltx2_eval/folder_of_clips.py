@@ -1,22 +1,26 @@
 """A folder of clips that this tool did not make: which files, and which prompt belongs to which."""
 
 import csv
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ltx2_benchmarks.nearest import shown
+from ltx2_eval.media_probe import MediaError, check_file
+from ltx2_reports.records import Reason
+from ltx2_reports.store import file_hash
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".gif", ".wav", ".flac", ".mp3", ".ogg", ".m4a")
 PROMPT_FILES = ("prompts.jsonl", "prompts.csv")
 _MAX_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class FoundClip:
-    """One media file."""
+    """One entry with a media file's name; whether it is a file that can be read is found out on first need."""
 
     path: Path
     prompt_id: str
@@ -24,15 +28,48 @@ class FoundClip:
     text: str | None
     """The prompt; None where nothing says."""
 
+    @property
+    def sha256(self) -> str | None:
+        """Hash of the file's bytes, read once; None where `reason` says why there is none."""
+        return self._examined[0]
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the entry is no clip (a folder, a pipe, a dangling link, empty, unreadable); None for a file."""
+        return self._examined[1]
+
+    @functools.cached_property
+    def _examined(self) -> tuple[str, None] | tuple[None, Reason]:
+        try:
+            if self.path.is_symlink() and not self.path.exists():
+                raise MediaError(f"{self.path.name}: found a link that leads nowhere, expected a regular media file")
+            check_file(self.path)  # before it is opened: a pipe would block
+            return file_hash(self.path), None
+        except MediaError as error:
+            return None, _unusable(str(error), error.error)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            return None, _unusable(f"{self.path.name}: cannot be read ({why}); mend or remove it", type(error).__name__)
+
+
+def _unusable(message: str, error: str) -> Reason:
+    return Reason(kind="failed", message=message, stage="decode", error=error)
+
+
+def contents(clips: Iterable[FoundClip]) -> list[list[str | None]]:
+    """Name and hash of each clip, `[name, sha256 or None]`, sorted by name: what a hash over a folder is made of."""
+    return [[clip.path.name, clip.sha256] for clip in sorted(clips, key=lambda clip: clip.path.name)]
+
 
 def clips_in(folder: Path) -> list[FoundClip]:
-    """Media files directly in `folder`, in the order of their names, with the prompts beside them.
+    """Media files directly in `folder`, in the order of their names, with the prompts beside them; none is opened.
 
     `prompts.jsonl` has a line per clip: `{"file": "a.mp4", "text": "...", "id": "..."}`; `prompts.csv` has the same
     columns. `id` may be left out (the stem is taken). Files that are not listed have no prompt.
 
     Raises:
-        ValueError: no such folder, no media file, a prompt file that names a missing file or breaks the format.
+        ValueError: no such folder, no media file, a name that is not UTF-8, a prompt file that names a missing file or
+            breaks the format.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
@@ -41,6 +78,7 @@ def clips_in(folder: Path) -> list[FoundClip]:
     )
     if not files:
         raise ValueError(f"{folder} holds no clips; expected files ending in {', '.join(SUFFIXES)}")
+    _check_names(files)
     prompts = _prompts(folder, {path.name for path in files})
     return [
         FoundClip(
@@ -50,6 +88,15 @@ def clips_in(folder: Path) -> list[FoundClip]:
         )
         for path in files
     ]
+
+
+def _check_names(files: list[Path]) -> None:
+    """Names become ids in records, which are UTF-8."""
+    for path in files:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{path.parent}: the name {path.name!r} is not UTF-8; rename the file") from None
 
 
 def _prompts(folder: Path, names: set[str]) -> dict[str, dict[str, str]]:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
-from ltx2_eval.folder_of_clips import clips_in
+from ltx2_eval.folder_of_clips import FoundClip, clips_in
 from ltx2_eval.media import Container, read_clip
 from ltx2_eval.world import rendered_reference
 from ltx2_reports.records import ReferenceRef
-from ltx2_reports.store import canonical_hash, file_hash
+from ltx2_reports.store import canonical_hash
 
 _WORLD = "world"
 
@@ -27,8 +27,12 @@ class Reference:
 
     @functools.cached_property
     def hashes(self) -> tuple[str, ...]:
-        """SHA-256 of each file."""
-        return tuple(file_hash(path) for path in self.files)
+        """SHA-256 of each file, read once.
+
+        Raises:
+            ValueError: an entry is no file that can be read; a reference set has to be whole.
+        """
+        return tuple(self._hash(path) for path in self.files)
 
     @functools.cached_property
     def ref(self) -> ReferenceRef:
@@ -43,6 +47,13 @@ class Reference:
             ValueError: a reference clip cannot be used; a reference set has to be whole.
         """
         return [self._of(path, sha, extractor, pool, cache) for path, sha in zip(self.files, self.hashes, strict=True)]
+
+    def _hash(self, path: Path) -> str:
+        found = FoundClip(path=path, prompt_id=path.stem, text=None)
+        if found.sha256 is None:
+            message = found.reason.message if found.reason else path.name
+            raise ValueError(f"reference set {self.name}, clip {message}; remove or replace it")
+        return found.sha256
 
     def _of(
         self, path: Path, sha256: str, extractor: str, pool: ExtractorPool, cache: FeatureCache
@@ -77,21 +88,21 @@ def load_reference(text: str, container: Container) -> Reference:
     """`world:COUNT` (the procedural world, rendered on first use) or a folder of clips.
 
     Raises:
-        ValueError: neither, or a folder without clips.
+        ValueError: neither, a folder without clips, or one with an entry that is no readable file.
     """
     check_reference(text)
     kind, _, rest = text.partition(":")
     if kind == _WORLD:
-        return Reference(name=text, files=_files(rendered_reference(_count(rest, text), container)))
-    return Reference(name=_folder(text).resolve().name, files=_files(_folder(text)))
+        name, folder = text, rendered_reference(_count(rest, text), container)
+    else:
+        name, folder = _folder(text).resolve().name, _folder(text)
+    reference = Reference(name=name, files=tuple(clip.path for clip in clips_in(folder)))
+    assert len(reference.hashes) == len(reference.files)  # read now: a set that is not whole is refused before work
+    return reference
 
 
 def _folder(text: str) -> Path:
     return Path(text.removeprefix("folder:")).expanduser()
-
-
-def _files(folder: Path) -> tuple[Path, ...]:
-    return tuple(clip.path for clip in clips_in(folder))
 
 
 def _count(text: str, given: str) -> int:

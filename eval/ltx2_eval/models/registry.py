@@ -31,6 +31,8 @@ class ModelContext:
     device: str
     suite: Suite
     container: Container
+    seeds: tuple[int, ...] = (0,)
+    """All seeds of the run: a model with one clip per prompt can answer only one."""
 
 
 def _ltx2(name: ModelName, context: ModelContext) -> Model:
@@ -42,7 +44,7 @@ def _ltx2(name: ModelName, context: ModelContext) -> Model:
 def _folder(name: ModelName, context: ModelContext) -> Model:
     from ltx2_eval.models.folder import FolderModel
 
-    return FolderModel(Path(_target(name)).expanduser())
+    return FolderModel(Path(_target(name)).expanduser(), context.seeds)
 
 
 def _command(name: ModelName, context: ModelContext) -> Model:
@@ -55,6 +57,11 @@ def _world(name: ModelName, context: ModelContext) -> Model:
     from ltx2_eval.models.folder import FolderModel
     from ltx2_eval.world import rendered_suite
 
+    if len(context.seeds) > 1:
+        raise ValueError(
+            f"world has one clip per prompt, the run {len(context.seeds)} seeds: give one --seed, or name the models "
+            "without world"
+        )
     return FolderModel(rendered_suite(context.suite, context.container))
 
 
