@@ -1,7 +1,11 @@
 """Models that are programs: arguments, failures, no shell."""
 
+import os
 import shlex
+import signal
 import sys
+import threading
+import time
 from fractions import Fraction
 
 import pytest
@@ -71,3 +75,73 @@ def test_a_program_that_hangs_is_stopped():
 def test_a_program_that_does_not_exist():
     with pytest.raises(ValueError, match="cannot be started: No such file"):
         CommandModel("no-such-program-here {output}").generate(request())
+
+
+FAMILY = """
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path(sys.argv[2]).write_text(str(child.pid))
+child.wait() if sys.argv[3] == "wait" else None
+"""
+
+
+def is_alive(pid):
+    """Whether a process runs; a dead one that nobody has reaped yet does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def assert_dies(pid):
+    deadline = time.monotonic() + 10
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_alive(pid)
+
+
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@on_linux
+def test_the_children_of_a_program_that_hangs_are_stopped_too(tmp_path):
+    model = CommandModel(line(FAMILY, "{output}", str(tmp_path / "pid"), "wait"), timeout_s=3)
+    with pytest.raises(ValueError, match="took longer than 3 s and was stopped"):
+        model.generate(request())
+    assert_dies(int((tmp_path / "pid").read_text()))
+
+
+@on_linux
+def test_ctrl_c_stops_the_program_and_its_children(tmp_path):
+    model = CommandModel(line(FAMILY, "{output}", str(tmp_path / "pid"), "wait"))
+
+    def press():
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.generate(request())
+    presser.join()
+    assert_dies(int((tmp_path / "pid").read_text()))
+
+
+@on_linux
+def test_a_child_that_outlives_its_program_is_not_waited_for(tmp_path):
+    model = CommandModel(line(FAMILY, "{output}", str(tmp_path / "pid"), "leave"), timeout_s=30)
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="wrote no file"):
+        model.generate(request())
+    assert time.monotonic() - began < 30
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_only_the_end_of_a_long_message_is_kept():
+    chatty = "import sys; print('x' * 10**6, file=sys.stderr); sys.exit('out of memory')"
+    with pytest.raises(ValueError) as caught:
+        CommandModel(line(chatty, "{output}")).generate(request())
+    assert str(caught.value).endswith("out of memory")
+    assert len(str(caught.value)) < 500

@@ -5,13 +5,16 @@ The line is split like a shell would, but no shell runs; `{output}` (must be the
 `command:python generate.py --prompt {prompt} --seed {seed} --out {output}`.
 """
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 import weakref
 from pathlib import Path
+from typing import IO
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.models.base import Generated, GenerationRequest
@@ -39,6 +42,9 @@ class CommandModel:
         """None: takes whatever is asked for."""
         return None
 
+    def check(self, request: GenerationRequest) -> None:
+        """Accept anything: what the program can do only the program knows."""
+
     def generate(self, request: GenerationRequest) -> Generated:
         """Run the program for one sample.
 
@@ -57,17 +63,47 @@ class CommandModel:
 
     def _run(self, words: list[str]) -> None:
         program = self._words[0]
+        with tempfile.TemporaryFile(dir=self._folder) as errors:
+            try:
+                code = _finished(words, errors, self._timeout_s)
+            except subprocess.TimeoutExpired:
+                raise ValueError(f"{program} took longer than {self._timeout_s:g} s and was stopped") from None
+            except OSError as error:
+                raise ValueError(f"{program} cannot be started: {error.strerror}") from None
+            if code:
+                raise ValueError(f"{program} ended with exit code {code}: {_tail(errors) or 'no message'}")
+
+
+def _finished(words: list[str], errors: IO[bytes], timeout_s: float) -> int:
+    """Run a program to its end; return its exit code. It has a process group of its own, which dies with the wait.
+
+    Its output goes to a file and not through a pipe, which a forgotten grandchild could hold open.
+    """
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+    ) as process:
         try:
-            done = subprocess.run(
-                words, check=False, capture_output=True, timeout=self._timeout_s, stdin=subprocess.DEVNULL
-            )
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"{program} took longer than {self._timeout_s:.0f} s and was stopped") from None
-        except OSError as error:
-            raise ValueError(f"{program} cannot be started: {error.strerror}") from None
-        if done.returncode:
-            tail = done.stderr.decode(errors="replace").strip()[-_ERROR_TAIL:]
-            raise ValueError(f"{program} ended with exit code {done.returncode}: {tail or 'no message'}")
+            return process.wait(timeout_s)
+        except BaseException:  # too long, or Ctrl-C, which a group of its own does not get from the terminal
+            _kill_group(process)
+            process.wait()
+            raise
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if os.name != "posix":
+        process.kill()
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # the leader is not reaped yet, so the group is still its own
+    except ProcessLookupError:
+        return  # it ended by itself in this moment
+
+
+def _tail(errors: IO[bytes]) -> str:
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - 4 * _ERROR_TAIL))
+    return errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
 
 
 def _words(line: str) -> list[str]:
