@@ -17,15 +17,53 @@ Progress = Callable[[str, int, int], None]
 """Called as (what is done, finished, total)."""
 
 
+def check_plan(plan: Sequence[Sample], model: Model, shape: ClipShape) -> None:
+    """Ask the model, before any work, whether it can make every sample.
+
+    Raises:
+        ValueError: the first thing it can never make; wrong use, and no clip's failure.
+    """
+    for sample in plan:
+        model.check(request(sample, shape))
+
+
 def generate(
-    recorder: Recorder, plan: Sequence[Sample], model: Model, shape: ClipShape, container: Container, progress: Progress
+    recorder: Recorder,
+    plan: Sequence[Sample],
+    model: Model,
+    shape: ClipShape,
+    container: Container,
+    progress: Progress,
+    *,
+    retry_failed: bool = False,
 ) -> None:
-    """Make every sample of the plan that the run does not have yet."""
+    """Make every sample of the plan that the run does not have yet.
+
+    Args:
+        recorder: The run that grows.
+        plan: Its samples.
+        model: What makes them.
+        shape: Size and frame rate to ask for.
+        container: Of the files.
+        progress: Told of every sample.
+        retry_failed: Make samples again whose record is a failure; the new record supersedes it.
+
+    Raises:
+        ValueError: the model can never make one of the samples; nothing was made.
+        OSError: the disk is full or read-only.
+    """
+    check_plan(plan, model, shape)
     for done, sample in enumerate(plan):
         progress("generate", done, len(plan))
-        if sample.id not in recorder.run.clips:
+        if _is_due(recorder.run.clips.get(sample.id), retry_failed):
             recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container))
     progress("generate", len(plan), len(plan))
+
+
+def _is_due(known: ClipRecord | None, retry_failed: bool) -> bool:
+    if known is None:
+        return True
+    return retry_failed and known.reason is not None and known.reason.kind == "failed"
 
 
 def make_clip(folder: Path, sample: Sample, model: Model, shape: ClipShape, container: Container) -> ClipRecord:

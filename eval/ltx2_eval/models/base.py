@@ -49,5 +49,12 @@ class Model(Protocol):
     def preferred_shape(self) -> ClipShape | None:
         """Size and frame rate to ask for where the user names none; None where it does not matter."""
 
+    def check(self, request: GenerationRequest) -> None:
+        """Refuse, before any work, what this model can never make.
+
+        Raises:
+            ValueError: what was found and what was expected; the whole run is wrong use.
+        """
+
     def generate(self, request: GenerationRequest) -> Generated:
         """Make one clip; an exception concerns this sample only."""
