@@ -31,6 +31,14 @@ def test_settings_stand_after_the_last_at_sign():
     assert split_settings("") == ("", {})
 
 
+def test_a_setting_may_be_a_path():
+    assert split_settings("nano@text_encoder=/a@b/gemma") == ("nano", {"text_encoder": "/a@b/gemma"})
+    assert split_settings("/a@b/c.safetensors@text_encoder=../gemma,steps=4") == (
+        "/a@b/c.safetensors",
+        {"text_encoder": "../gemma", "steps": "4"},
+    )
+
+
 @pytest.mark.parametrize("text", ["nano@steps", "nano@=8", "nano@steps=8,steps=9", "nano@"])
 def test_broken_settings_are_refused(text):
     with pytest.raises(ValueError, match="expected key=value"):

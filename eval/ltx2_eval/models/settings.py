@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+_SETTINGS = re.compile(r"@(?=[a-z_]+=)")
 _LABELLED = re.compile(r"(?P<label>[\w][\w.+ -]{0,60})=(?P<rest>[a-z][\w-]*(?::.*)?(?:@.*)?)$", re.DOTALL)
 
 
@@ -34,7 +35,7 @@ def parse_model(text: str) -> ModelName:
 
 
 def split_settings(target: str) -> tuple[str, dict[str, str]]:
-    """Split `TARGET@key=value,...` at the last `@` that is followed by settings.
+    """Split `TARGET@key=value,...` at the last `@` that is followed by settings; values may be paths.
 
     Raises:
         ValueError: a setting without `=`, or given twice.
@@ -42,8 +43,9 @@ def split_settings(target: str) -> tuple[str, dict[str, str]]:
     >>> split_settings("nano@steps=8,guidance=none")
     ('nano', {'steps': '8', 'guidance': 'none'})
     """
-    head, at, tail = target.rpartition("@")
-    if not at or "/" in tail:
+    starts = [match.start() for match in _SETTINGS.finditer(target)] or [target.rfind("@")]
+    head, tail = target[: starts[-1]], target[starts[-1] + 1 :]
+    if starts[-1] < 0 or ("/" in tail and not _SETTINGS.match(target, starts[-1])):
         return target, {}
     settings: dict[str, str] = {}
     for part in tail.split(","):
