@@ -173,7 +173,8 @@ def test_ctrl_c_is_said_and_resumes(tmp_path):
     command = [sys.executable, "-m", "ltx2_eval.cli", *words]
     running = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("run/*/clips/*.mp4")) and time.monotonic() < deadline:
+    while not any('"clip"' in path.read_text() for path in tmp_path.glob("run/*/records.jsonl")):
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
