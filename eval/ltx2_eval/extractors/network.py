@@ -1,0 +1,39 @@
+"""What extractors share that run one network from one safetensors file: building it, loading strictly, placing it."""
+
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+from torch import nn
+
+from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.weights.safe import load_strict, read_state
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class NetworkExtractor(Generic[N]):
+    """Base of extractors around one network; a subclass says how the network is built and what it does with a clip."""
+
+    def __init__(self, spec: ExtractorSpec, network: N, device: str) -> None:
+        self.spec = spec
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.device = device
+
+    @classmethod
+    def build(cls) -> N:
+        """The network, its weights not loaded yet."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
+        """Build the network and load a safetensors file with its names.
+
+        Raises:
+            NotAvailable: no file.
+            DamagedError: the file does not fit.
+        """
+        if weights is None:
+            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        network = cls.build()
+        load_strict(network, read_state(weights), str(weights))
+        return cls(spec, network, device)
