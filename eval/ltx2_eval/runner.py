@@ -7,7 +7,7 @@ from ltx2_benchmarks.suite import Prompt, Suite
 from ltx2_eval.environment import environment
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
-from ltx2_eval.folder_of_clips import FoundClip, clips_in
+from ltx2_eval.folder_of_clips import FoundClip, contents
 from ltx2_eval.generate import Progress, check_plan, generate
 from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry
@@ -30,7 +30,7 @@ from ltx2_reports.records import (
     read_header,
     read_run,
 )
-from ltx2_reports.store import canonical_hash, file_hash
+from ltx2_reports.store import canonical_hash
 from ltx2_reports.summary import write_summary
 
 FOLDER_MODEL = "clips"
@@ -103,10 +103,9 @@ def score_run(folder: Path, scoring: ScoringPlan, progress: Progress) -> Run:
     return read_run(folder)
 
 
-def score_folder(clips: Path, folder: Path, *, system: str, scoring: ScoringPlan, progress: Progress) -> Run:
-    """Score clips that this tool did not make, where they lie; records go to `folder`, nothing to `clips`."""
-    found = clips_in(clips)
-    spec = _spec_of(found, clips, system)
+def score_folder(found: list[FoundClip], folder: Path, *, system: str, scoring: ScoringPlan, progress: Progress) -> Run:
+    """Score clips that this tool did not make, where they lie; records go to `folder`, nothing beside the clips."""
+    spec = _spec_of(found, system)
     with recording(folder, spec, environment(scoring.pool.device)) as recorder:
         for clip in found:
             if clip.path.name not in recorder.run.clips:
@@ -140,7 +139,7 @@ def _prompts_of(spec: RunSpec) -> dict[str, Prompt]:
     }
 
 
-def _spec_of(found: list[FoundClip], clips: Path, system: str) -> RunSpec:
+def _spec_of(found: list[FoundClip], system: str) -> RunSpec:
     prompts = tuple(
         PromptRef(id=c.prompt_id, text=c.text or "", category=None, language=None, visual_text=None, audio_text=None)
         for c in found
@@ -149,7 +148,7 @@ def _spec_of(found: list[FoundClip], clips: Path, system: str) -> RunSpec:
     return RunSpec(
         system=system,
         model=FOLDER_MODEL,
-        model_identity={"folder_sha256": canonical_hash(sorted([c.path.name, file_hash(c.path)] for c in found))},
+        model_identity={"folder_sha256": canonical_hash(contents(found))},
         suite=SuiteRef(name="folder", version="0", sha256=canonical_hash(asked), licence=None),
         prompts=prompts,
         seeds=(0,),
@@ -163,6 +162,7 @@ def _found_record(clip: FoundClip) -> ClipRecord:
         sample=clip.path.name,
         prompt_id=clip.prompt_id,
         seed=0,
-        file=str(clip.path.resolve()),
-        sha256=file_hash(clip.path),
+        file=str(clip.path.absolute()) if clip.reason is None else None,
+        sha256=clip.sha256,
+        reason=clip.reason,
     )

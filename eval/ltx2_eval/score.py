@@ -119,7 +119,10 @@ def _is_current(recorder: Recorder, judge: Judge, record: ClipRecord, entry: Met
         return False
     if known.protocol != judge.protocols[entry.spec.id].identity:
         return False
-    return known.reason is None or known.reason.kind in _FINAL
+    if known.reason is None:
+        return True
+    was_made_since = record.file is not None and known.reason.stage in ("generate", "write")
+    return known.reason.kind in _FINAL and not was_made_since
 
 
 def _outcome(record: ClipRecord, media: Media | None, entry: MetricEntry, judge: Judge) -> Outcome:

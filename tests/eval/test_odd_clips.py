@@ -46,6 +46,9 @@ def scored(tmp_path_factory):
     (clips / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     (clips / "text.mp4").write_bytes(b"this is not a film\n" * 100)
     (clips / "=1+1<script>.mp4").write_bytes(whole)
+    (clips / "folder.mp4").mkdir()
+    (clips / "dangling.mp4").symlink_to(root / "nowhere.mp4")
+    os.mkfifo(clips / "pipe.mp4")
     (clips / "prompts.jsonl").write_text(json.dumps({"file": "good.mp4", "text": "Noise."}) + "\n")
 
     def score(*words):
@@ -66,27 +69,27 @@ def scored(tmp_path_factory):
 def test_the_run_ends_and_says_that_clips_failed(scored):
     done, run, _, _ = scored
     assert done.returncode == 1, done.stderr
-    assert "3 of 9 clips failed (allowed: 0%)" in done.stderr
+    assert "6 of 12 clips failed (allowed: 0%)" in done.stderr
     assert "Traceback" not in done.stderr
     assert run.header.status == "done"
 
 
 def test_an_error_budget_accepts_them(scored):
     _, _, score, root = scored
-    again = score("--out", str(root / "run"), "--max-failed", "0.4")
+    again = score("--out", str(root / "run"), "--max-failed", "0.5")
     assert again.returncode == 0, again.stderr
 
 
 def test_every_clip_has_every_metric_with_a_value_or_a_reason(scored):
     _, run, _, _ = scored
     metrics = {metric for _, metric in run.values}
-    assert len(run.clips) == 9
-    assert len(run.values) == 9 * len(metrics)
+    assert len(run.clips) == 12
+    assert len(run.values) == 12 * len(metrics)
     for value in run.values.values():
         assert (value.value is None) != (value.reason is None)
 
 
-@pytest.mark.parametrize("name", ["empty.mp4", "cut.mp4", "text.mp4"])
+@pytest.mark.parametrize("name", ["empty.mp4", "cut.mp4", "text.mp4", "folder.mp4", "dangling.mp4", "pipe.mp4"])
 def test_a_file_that_cannot_be_read_is_named_as_such(scored, name):
     _, run, _, _ = scored
     reason = run.values[(name, "video.black_ratio")].reason
@@ -111,7 +114,7 @@ def test_silence_and_stills_make_the_offset_abstain(scored):
 
 def test_nothing_is_written_beside_the_clips(scored):
     root = scored[3]
-    assert len(list((root / "clips").iterdir())) == 10
+    assert len(list((root / "clips").iterdir())) == 13
 
 
 def test_hostile_file_names_are_inert_in_the_report(scored):

@@ -14,6 +14,8 @@ from ltx2_eval.commands.resolve import (
 )
 from ltx2_eval.commands.show import finish, show_report
 from ltx2_eval.console import note, progress_lines
+from ltx2_eval.generate import check_plan
+from ltx2_eval.plan import samples
 from ltx2_eval.runner import GenerationPlan, ScoringPlan, generate_run
 from ltx2_reports.escape import for_json
 from ltx2_reports.records import Run
@@ -25,6 +27,8 @@ def run_command(given: Given) -> None:
     suite = suite_of(given)
     systems = systems_of(given, suite)
     plan = generation_plan(given, suite, systems)
+    for system in systems:
+        check_plan(samples(suite, plan.seeds), system.model, plan.clip)
     scoring = scoring_plan(given, plan.container)
     out = _folder(given, plan, systems)
     runs = [_one(out, system, plan, scoring) for system in systems]

@@ -6,10 +6,9 @@ from ltx2_eval.commands.options import Given
 from ltx2_eval.commands.resolve import container_of, output_folder, scoring_plan
 from ltx2_eval.commands.show import finish, show_report
 from ltx2_eval.console import progress_lines
-from ltx2_eval.folder_of_clips import clips_in
+from ltx2_eval.folder_of_clips import clips_in, contents
 from ltx2_eval.runner import is_run, score_folder, score_run
 from ltx2_reports.records import Run, read_header
-from ltx2_reports.store import file_hash
 
 
 def score_command(given: Given) -> None:
@@ -31,7 +30,7 @@ def _score_run(target: Path, given: Given) -> Run:
 def _score_folder(target: Path, given: Given) -> Run:
     found = clips_in(target)
     system = given.system or target.resolve().name
-    contents = sorted((clip.path.name, file_hash(clip.path), clip.text) for clip in found)
-    out = output_folder(given, target.resolve().name, contents)
+    prompts = [(clip.path.name, clip.prompt_id, clip.text) for clip in found]
+    out = output_folder(given, target.resolve().name, contents(found), prompts)
     scoring = scoring_plan(given, "mp4")
-    return score_folder(target, out, system=system, scoring=scoring, progress=progress_lines(system))
+    return score_folder(found, out, system=system, scoring=scoring, progress=progress_lines(system))

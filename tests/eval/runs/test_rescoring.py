@@ -164,3 +164,11 @@ def test_clips_of_two_machines_do_not_share_a_run(world, tmp_path, monkeypatch, 
     )
     assert world.go(tmp_path / "run").header.environment.threads == here.threads
     assert Path(tmp_path / "run/summary.json").is_file()
+
+
+def test_a_sample_that_is_made_at_the_second_try_gets_its_values(world, tmp_path, noise_model):
+    first = world.go(tmp_path / "run", noise_model(broken={"p1-s0"}))
+    assert first.values[("p1-s0", "brightness")].reason.kind == "failed"
+    again = world.go(tmp_path / "run", plan=dataclasses.replace(world.plan, retry_failed=True))
+    assert again.values[("p1-s0", "brightness")].value is not None
+    assert again.protocols[again.values[(None, "colour_distance")].protocol].protocol.n == 8
