@@ -8,7 +8,7 @@ from einops import rearrange
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.catalogue import load_extractor
 from ltx2_eval.extractors.frames import bin_centre_frames, centred_frames
-from ltx2_eval.extractors.i3d import I3d, centre_crop_224
+from ltx2_eval.extractors.i3d import I3d, centre_crop_224, max_pool
 from ltx2_eval.weights.safe import load_strict
 
 
@@ -34,6 +34,13 @@ def test_forward_equals_the_reference_on_filled_weights(published_fill, publishe
     torch.testing.assert_close(logits[:5], torch.tensor(first), rtol=0, atol=2e-5)
     assert float(logits.mean()) == pytest.approx(mean, abs=2e-6)
     assert float(logits.norm()) == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.parametrize("stride", [(1, 1, 1), (1, 2, 2), (2, 2, 2), (3, 1, 2)])
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 3, 3), (2, 2, 2)])
+def test_pooling_by_axes_is_max_pooling_to_the_bit(kernel, stride):
+    x = torch.randn(2, 3, 6, 9, 10, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(max_pool(x, kernel, stride), torch.nn.functional.max_pool3d(x, kernel, stride))
 
 
 @pytest.mark.weights

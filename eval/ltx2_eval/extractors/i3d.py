@@ -1,5 +1,7 @@
 """I3D on Kinetics-400, the network of the Fréchet video distance."""
 
+from functools import reduce as reduce_pairs
+
 import numpy as np
 import torch
 from einops import rearrange, reduce
@@ -45,6 +47,17 @@ def pad_same(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
     return F.pad(x, pads)
 
 
+def max_pool(x: Tensor, kernel: Triple, stride: Triple) -> Tensor:
+    """Maxima over windows of (b, c, f, h, w), one axis after the other: the bits of `F.max_pool3d` in a fraction of
+    the time, which is a third of the network's on a CPU.
+    """
+    for axis, (k, s) in enumerate(zip(kernel, stride, strict=True), start=2):
+        span = (x.shape[axis] - k) // s * s + 1
+        shifted = [x.movedim(axis, 0)[i : i + span : s].movedim(0, axis) for i in range(k)]
+        x = reduce_pairs(torch.maximum, shifted)
+    return x
+
+
 class Unit3d(nn.Module):
     """Convolution without bias, batch norm, ReLU."""
 
@@ -70,7 +83,7 @@ class Pool3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, f, h, w) -> (b, c, ceil(f / stride), ...)."""
-        return F.max_pool3d(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
+        return max_pool(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
 
 
 class Mixed(nn.Module):
