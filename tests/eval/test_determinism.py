@@ -5,23 +5,31 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+from ltx2_eval import weights
 from ltx2_reports.records import read_run
 
-COMMAND = ("run", "--profile", "dsp", "--limit", "2", "--model", "nano=ltx2:nano@steps=2", "--model", "world=world")
+NANO = ("--model", "nano=ltx2:nano@steps=2")
+COMMAND = ("run", "--profile", "dsp", "--limit", "2", *NANO, "--model", "world=world")
+SETS = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
+COMMAND_SETS = ("run", "--limit", "3", *NANO, "--reference", "world:3", *(w for m in SETS for w in ("--metric", m)))
 
 
-def fresh_run(folder, hash_seed):
+def fresh_run(folder, hash_seed, command=COMMAND, **more):
     environment = {
         **os.environ,
         "LTX2_EVAL_CACHE": str(folder / "cache"),
         "LTX2_EVAL_OFFLINE": "1",
         "PYTHONHASHSEED": hash_seed,
+        **more,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "ltx2_eval.cli", *COMMAND, "--out", str(folder / "out"), "--json"],
+        [sys.executable, "-m", "ltx2_eval.cli", *command, "--out", str(folder / "out"), "--json"],
         env=environment,
         cwd=folder,
         capture_output=True,
@@ -64,3 +72,43 @@ def test_the_json_output_names_the_report_and_every_system(twice):
     out, printed = twice[0]
     assert printed["report"] == str(out / "report.html")
     assert [summary["system"] for summary in printed["systems"]] == ["nano", "world"]
+
+
+@pytest.fixture(scope="module")
+def sets_twice(tmp_path_factory, packaged_weights):
+    """Runs with the networks' features, cached nowhere before."""
+    for name in ("i3d-k400", "soundnet"):
+        packaged_weights(name)
+
+    def run(hash_seed):
+        folder = tmp_path_factory.mktemp(f"sets-{hash_seed}")
+        (folder / "cache").mkdir()
+        (folder / "cache/weights").symlink_to(weights.cache_root() / "weights")
+        return fresh_run(folder, hash_seed, COMMAND_SETS, OMP_NUM_THREADS="1")[0] / "nano"
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(run, ("1", "2")))
+
+
+def features_below(folder):
+    files = sorted(folder.rglob("*.safetensors"))
+    return {str(path.relative_to(folder)): load_file(path)["features"] for path in files}
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("place", ["out/nano/features", "cache/features"])
+def test_the_same_features_to_the_bit(sets_twice, place):
+    first, second = (features_below(out.parents[1] / place) for out in sets_twice)
+    assert len(first) == 2 * 3
+    assert first.keys() == second.keys()
+    for name, features in first.items():
+        assert np.array_equal(features, second[name]), name
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("metric", SETS)
+def test_the_same_distances_and_replicates_to_the_bit(sets_twice, metric):
+    first, second = (read_run(out).values[(None, metric)] for out in sets_twice)
+    assert first.value is not None
+    assert len(set(first.replicates)) > 3
+    assert first == second
