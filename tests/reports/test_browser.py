@@ -1,6 +1,7 @@
 """The page in a real browser: no request beyond itself and its clips, no dialog, no error, nothing cut off."""
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -16,6 +17,8 @@ from ltx2_reports.records import Reason, read_run
 from ltx2_reports.report import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+REQUIRED = os.environ.get("LTX2_EVAL_REQUIRE_BROWSER") == "1"
+"""Whether a missing browser is a failure instead of a skip."""
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -24,13 +27,16 @@ MakeRun = Callable[..., Path]
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is in the extra 'dev'"),
+    pytest.mark.skipif(not REQUIRED and CHROMIUM is None, reason="no Chromium on this machine"),
+    pytest.mark.skipif(
+        not REQUIRED and importlib.util.find_spec("playwright") is None, reason="playwright is in the extra 'dev'"
+    ),
 ]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    assert CHROMIUM is not None, "LTX2_EVAL_REQUIRE_BROWSER is set and there is no Chromium"
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
