@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := ltx2 eval benchmarks reports tests
+SOURCES := ltx2 eval benchmarks reports tests .ci
 
 .PHONY: demo test lint format types wheel clean
 
