@@ -118,6 +118,18 @@ def test_pauses_of_the_machine_do_not_count(tmp_path: Path) -> None:
     assert progress.seconds == 6.0
 
 
+def test_a_checkpoint_is_due_after_steps_or_seconds(tmp_path: Path) -> None:
+    progress = Progress(Line(), options(tmp_path, save_every=100, save_seconds=5.0))
+    progress.step = 3
+    assert not progress.is_save_due
+    progress.count_time(6.0)
+    assert progress.is_save_due
+    progress.save()
+    assert not progress.is_save_due
+    progress.step = 100
+    assert progress.is_save_due
+
+
 def test_a_loss_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     task = Line()
     nn.init.constant_(task.model[0].bias, torch.nan)

@@ -50,6 +50,8 @@ class TrainOptions:
     ema_decay: float = 0.998
     validate_every: int = 400
     save_every: int = 400
+    save_seconds: float = 60.0
+    """A checkpoint is due after so many steps or seconds of training, whichever comes first."""
     log_every: int = 20
 
 
@@ -64,6 +66,13 @@ class Progress:
         self.step = 0
         self.seconds = 0.0
         self._usual_s = 0.0
+        self._saved_s = 0.0
+
+    @property
+    def is_save_due(self) -> bool:
+        """Whether enough steps or seconds have passed since the last checkpoint."""
+        waited = self.seconds - self._saved_s >= self.options.save_seconds
+        return waited or self.step % self.options.save_every == 0
 
     def count_time(self, seconds: float) -> None:
         """Add a step's duration; one far longer than usual is a pause of the machine and counts as four steps."""
@@ -84,6 +93,7 @@ class Progress:
 
     def save(self) -> None:
         """Write the checkpoint, replacing the old one in one move."""
+        self._saved_s = self.seconds
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
@@ -111,6 +121,7 @@ class Progress:
             moments.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.step, self.seconds = int(where["step"]), float(where["seconds"])
+        self._saved_s = self.seconds
 
     @property
     def _checkpoint(self) -> Path:
@@ -172,7 +183,7 @@ def train(task: Task, options: TrainOptions) -> Progress:
         if progress.step % options.validate_every == 0 or done:
             with progress.averaged() as model, _autocast(options):
                 _log(progress, "validation.csv", task.validate(model))
-        if progress.step % options.save_every == 0 or done:
+        if done or progress.is_save_due:
             progress.save()
     return progress
 
