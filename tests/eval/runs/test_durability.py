@@ -16,6 +16,15 @@ from ltx2_reports.records import read_run
 KILLS = 40
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A forked process has lost its parent's threads and would wait for them; and a run notices another number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def unbroken(world, tmp_path):
     """Summary of a run that nothing disturbed."""
@@ -29,7 +38,6 @@ def in_child(work):
     child = os.fork()
     if child == 0:
         try:
-            torch.set_num_threads(1)  # a forked process has lost its parent's threads and would wait for them
             work()
         except BaseException:
             os._exit(1)
