@@ -213,3 +213,11 @@ def test_hostile_names_reach_no_terminal_and_no_program(ltx2_eval, tmp_path):
         done = ltx2_eval("score", str(clips), "--metric", "video.black_ratio", "--system", label, *words)
         assert done.returncode == 0, done.stderr
         assert not {"\u009b", "\u202e"} & set(done.stdout + done.stderr)
+
+
+def test_without_models_a_suite_without_scenes_leaves_the_world_out(ltx2_eval, tmp_path):
+    done = ltx2_eval(
+        "generate", "--suite", "smoke", "--limit", "1", "--frames", "9", "--seed", "0", "--seed", "1", "--out", "r"
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["nano", "nano-unguided"]

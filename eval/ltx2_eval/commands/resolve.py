@@ -72,10 +72,16 @@ def systems_of(given: Given, suite: Suite) -> list[System]:
     container = container_of(given.container)
     context = ModelContext(device=given.device, suite=suite, container=container, seeds=_seeds(given))
     systems = []
-    for text in given.model or DEFAULT_MODELS:
+    for text in given.model or _default_models(suite, context.seeds):
         name, model = load_model(text, context)
         systems.append(System(label=_label(name), model_name=name.given, model=model))
     return systems
+
+
+def _default_models(suite: Suite, seeds: tuple[int, ...]) -> tuple[str, ...]:
+    """The demo's three; without the world where it has no clip: prompts without scenes, or several seeds."""
+    has_world = len(seeds) == 1 and all(prompt.scene is not None for prompt in suite.prompts)
+    return DEFAULT_MODELS if has_world else DEFAULT_MODELS[:2]
 
 
 def _seeds(given: Given) -> tuple[int, ...]:
