@@ -5,6 +5,7 @@ ltx2-eval score ./my-clips             # metrics for any folder of clips
 """
 
 import errno
+import os
 import signal
 import sys
 from pathlib import Path
@@ -179,6 +180,8 @@ def _given(arguments: dict[str, Any]) -> options.Given:
 
 def main() -> None:
     """Entry point: errors are one sentence; exit codes 0 done, 1 failed, 2 wrong use, 130 stopped."""
+    # Threads that wait by spinning slow each other down many times on a machine that is busy otherwise.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

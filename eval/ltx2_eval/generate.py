@@ -55,13 +55,14 @@ def generate(
     check_plan(plan, model, shape)
     for done, sample in enumerate(plan):
         progress("generate", done, len(plan))
-        if _is_due(recorder.run.clips.get(sample.id), retry_failed):
+        if _is_due(recorder.folder, recorder.run.clips.get(sample.id), retry_failed):
             recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container))
     progress("generate", len(plan), len(plan))
 
 
-def _is_due(known: ClipRecord | None, retry_failed: bool) -> bool:
-    if known is None:
+def _is_due(folder: Path, known: ClipRecord | None, retry_failed: bool) -> bool:
+    """Whether a sample is to be made: it never was, its file is gone, or it failed and another try is asked for."""
+    if known is None or (known.file is not None and not (folder / known.file).exists()):
         return True
     return retry_failed and known.reason is not None and known.reason.kind == "failed"
 

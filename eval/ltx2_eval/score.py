@@ -64,11 +64,21 @@ class Media:
 
     def features(self, extractor: str) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
         """(k, d) features, from the cache where they are there; a damaged cache is an error of the run."""
+        if not self._path.exists():
+            return None, Reason(kind="failed", message=self._gone, stage="decode")
         pool = self._judge.pool
         cached = self._judge.cache.get(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor))
         return (cached, None) if cached is not None else attempt("features", lambda: self._features(extractor))
 
+    @property
+    def _gone(self) -> str:
+        return f"{self._path.name} is gone; bring it back, or run the command that made it again"
+
     def _read(self) -> Clip:
+        if not self._path.exists():
+            raise ValueError(
+                f"{self._path.name} is gone; bring it back, or run the same `ltx2-eval run` or `generate` again"
+            )
         if file_hash(self._path) != self._sha256:
             raise ValueError(f"{self._path.name} was changed after it was recorded; make or score it in a new run")
         return read_clip(self._path)

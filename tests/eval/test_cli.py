@@ -104,6 +104,7 @@ def _bare_start():
         (["run", "--model", "ltx2:absent.safetensors"], "absent.safetensors"),
         (["run", "--model", "folder:absent"], "absent is not a folder"),
         (["run", "--model", "a=world", "--model", "A=world"], "'A'"),
+        (["run", "--model", "a=world", "--model", "a=ltx2"], "label 'a' names 2 models"),
         (["run", "--metric", "fdv"], "unknown metric 'fdv'. Did you mean 'fvd'?"),
         (["run", "--profile", "ofline"], "unknown profile 'ofline'. Did you mean 'offline'?"),
         (["run", "--container", "avi"], "expected one of mp4, mkv"),
@@ -221,3 +222,9 @@ def test_without_models_a_suite_without_scenes_leaves_the_world_out(ltx2_eval, t
     )
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["nano", "nano-unguided"]
+
+
+def test_a_metric_asked_for_by_name_that_cannot_be_had_is_a_failure(ltx2_eval):
+    done = ltx2_eval("run", "--model", "world", "--limit", "1", "--metric", "clip_tv", "--out", "r")
+    assert done.returncode == 1
+    assert "clip_tv: asked for by name, but not available" in done.stderr

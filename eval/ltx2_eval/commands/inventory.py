@@ -1,5 +1,6 @@
 """`list` and `doctor`."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from ltx2_eval.commands.options import Given
 from ltx2_reports.escape import for_json, for_terminal
 
 Rows = list[dict[str, Any]]
+_PIPE_WIDTH = 160
 _FOR_PROGRAMS = ("file", "sha256", "next")
 """Left out of the tables for people, which would become too wide."""
 
@@ -52,10 +54,10 @@ def _print_table(name: str, rows: Rows) -> None:
     rows = [{key: value for key, value in row.items() if key not in _FOR_PROGRAMS} for row in rows]
     table = Table(title=name, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in rows[0] if rows else ():
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "name", "profile"))
     for row in rows:
         table.add_row(*(Text(for_terminal(_cell(value))) for value in row.values()))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
     print()
 
 

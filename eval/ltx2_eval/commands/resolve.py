@@ -57,6 +57,11 @@ def check_words(given: Given) -> None:
     if given.fps:
         _fps(given.fps)
     labels = [_label(parse_model(text)) for text in given.model or DEFAULT_MODELS]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(
+                f"label {label!r} names {labels.count(label)} models; write --model OTHER=... for one of them"
+            )
     distinct(labels)
     if given.get("baseline") is not None and given.baseline not in labels:
         raise ValueError(unknown("baseline", given.baseline, labels))

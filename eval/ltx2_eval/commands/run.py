@@ -33,7 +33,7 @@ def run_command(given: Given) -> None:
     out = _folder(given, plan, systems)
     runs = [_one(out, system, plan, scoring) for system in systems]
     show_report(runs, out, given)
-    finish(runs, given.max_failed)
+    finish(runs, given.max_failed, given.metric or ())
 
 
 def generate_command(given: Given) -> None:

@@ -16,7 +16,7 @@ def score_command(given: Given) -> None:
     target = Path(given.target).expanduser()
     run = _score_run(target, given) if is_run(target) else _score_folder(target, given)
     show_report([run], run.folder, given)
-    finish([run], given.max_failed)
+    finish([run], given.max_failed, given.metric or ())
 
 
 def _score_run(target: Path, given: Given) -> Run:

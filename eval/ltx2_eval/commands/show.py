@@ -70,8 +70,14 @@ def _only(run: Run, metrics: Sequence[str]) -> Run:
     )
 
 
-def finish(runs: Sequence[Run], max_failed: float) -> None:
-    """Exit with 1 when more clips failed than the error budget allows, or a set metric failed."""
+def finish(runs: Sequence[Run], max_failed: float, wanted: Sequence[str] = ()) -> None:
+    """Exit with 1 when more clips failed than the error budget allows, or a set metric failed.
+
+    Args:
+        runs: What was done.
+        max_failed: Share of clips that may fail.
+        wanted: Metrics that were asked for by name; it is a failure if their weights or reference are missing.
+    """
     clips = sum(len(run.clips) for run in runs)
     broken = sum(len(_broken_clips(run)) for run in runs)
     sets = sorted({value.metric for run in runs for value in run.values.values() if _is_failed_set(value)})
@@ -79,7 +85,10 @@ def finish(runs: Sequence[Run], max_failed: float) -> None:
         note(f"{', '.join(sets)} failed; the table says why, and the same command tries again")
     if clips and broken / clips > max_failed:
         note(f"{broken} of {clips} clips failed (allowed: {max_failed:.0%}); their records say why")
-    if sets or (clips and broken / clips > max_failed):
+    absent = [metric for metric in wanted if any(_is_absent(run, metric) for run in runs)]
+    if absent:
+        note(f"{', '.join(absent)}: asked for by name, but not available; the table says what is missing")
+    if sets or absent or (clips and broken / clips > max_failed):
         raise SystemExit(1)
 
 
@@ -91,6 +100,11 @@ def _broken_clips(run: Run) -> set[str]:
             broken.add(value.sample)
         broken |= {sample for sample, reason in value.left_out.items() if reason.kind == "failed"}
     return broken
+
+
+def _is_absent(run: Run, metric: str) -> bool:
+    values = run.of_metric(metric)
+    return bool(values) and all(v.reason is not None and v.reason.kind == "not_available" for v in values)
 
 
 def _is_failed_set(value: ValueRecord) -> bool:

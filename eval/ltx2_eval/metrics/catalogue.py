@@ -29,7 +29,7 @@ PROFILES: dict[str, tuple[str, ...]] = {
 PRIMARY = ("fvd", "kvd", "fad_soundnet", "kad_soundnet", "clip_tv", "clap_ta", "av_offset_ms", "av_align")
 """First in tables, in this order."""
 
-HEADLINES = (*PRIMARY, "audio.loudness_lufs", "video.frozen_ratio", "runtime.generate_s", "runtime.peak_bytes")
+HEADLINES = (*PRIMARY, "audio.loudness_lufs", "runtime.generate_s", "runtime.peak_bytes")
 """What the terminal shows; the report shows everything."""
 
 

@@ -172,3 +172,15 @@ def test_a_sample_that_is_made_at_the_second_try_gets_its_values(world, tmp_path
     again = world.go(tmp_path / "run", plan=dataclasses.replace(world.plan, retry_failed=True))
     assert again.values[("p1-s0", "brightness")].value is not None
     assert again.protocols[again.values[(None, "colour_distance")].protocol].protocol.n == 8
+
+
+def test_a_clip_that_is_gone_is_made_again_or_named(world, tmp_path):
+    before = world.go(tmp_path / "run")
+    clip = tmp_path / "run" / before.clips["p2-s1"].file
+    content = clip.read_bytes()
+    clip.unlink()
+    left_out = rescore(world, tmp_path / "run", entries=world.entries).values[(None, "colour_distance")].left_out
+    assert "is gone" in left_out["p2-s1"].message
+    again = world.go(tmp_path / "run")
+    assert clip.read_bytes() == content
+    assert again.values[(None, "colour_distance")].value == before.values[(None, "colour_distance")].value
