@@ -119,8 +119,9 @@ def _video_stream(output: OutputContainer, clip: Clip, container: Container, clo
     assert clip.video is not None
     assert clip.fps is not None
     if container == "mp4":
-        # No B frames: a picture's place then does not hang on an edit list that a player may ignore.
-        options = {"crf": str(_CRF), "preset": "medium", "bf": "0"}
+        # No B frames: a picture's place then does not hang on an edit list that a player may ignore. No mbtree: on
+        # processors with AVX-512 its result depends on what happens to lie in memory, and the bytes with it.
+        options = {"crf": str(_CRF), "preset": "medium", "bf": "0", "mbtree": "0"}
         stream = output.add_stream("libx264", rate=clip.fps, options=options)
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context

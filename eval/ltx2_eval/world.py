@@ -12,7 +12,7 @@ from ltx2_eval.weights import cache_root
 from ltx2_reports.store import atomic_path, atomic_write, canonical_hash, make_folder, strict_json
 
 _PROMPTS = "prompts.jsonl"
-_RENDERER = 1
+_RENDERER = 2
 """Raised when the files of the same scenes change (encoder settings, folder layout)."""
 
 
