@@ -1,5 +1,6 @@
 """From noisy latents to guided clean estimates: the transformer passes of one sampling step."""
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ class GuidedDenoiser:
         audio_rope: From `transformer.audio_rope`, one row.
         guidance: Which passes to run, and how to combine them.
         batch_passes: One batch a step, or one pass after the other; None decides by length.
+        masks: Of video and audio, `(1, t)`: the share of noise in each token, 0 where it is given and 1 where it is
+            generated; None where all of a stream is generated.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class GuidedDenoiser:
         audio_rope: StreamRope,
         guidance: Guidance,
         batch_passes: bool | None = None,
+        masks: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> None:
         self._transformer = transformer
         self._ropes = (video_rope, audio_rope)
+        self._masks = masks
         self._guidance = guidance
         self._dtype = transformer.patchify_proj.weight.dtype
         tokens = sum(rope.own.cos.shape[2] for rope in self._ropes)
@@ -60,6 +65,18 @@ class GuidedDenoiser:
         self._calls = self._prepare(embeddings, [passes] if batched else [(name,) for name in passes])
         self.nfe = 0
         """Transformer passes so far, each pass of a batch counted."""
+
+    def at(
+        self,
+        *,
+        video_rope: StreamRope,
+        audio_rope: StreamRope,
+        masks: tuple[Tensor | None, Tensor | None] = (None, None),
+    ) -> "GuidedDenoiser":
+        """The same model, text and guidance for tokens at other places; shares what was computed from the text."""
+        other = copy.copy(self)
+        other._ropes, other._masks, other.nfe = (video_rope, audio_rope), masks, 0
+        return other
 
     def __call__(self, x: Latents, sigma: float) -> Latents:
         """Guided estimate of the clean latents, float32, for latents `(1, t, c)` at noise level sigma."""
@@ -76,14 +93,20 @@ class GuidedDenoiser:
         )
 
     def _run(self, call: _Call, x: Latents, sigma: float) -> Latents:
-        timestep = torch.full((1,), sigma, dtype=torch.float32, device=x.video.device)
+        timesteps = [self._timestep(sigma, mask, x.video.device) for mask in self._masks]
         contexts = (call.video, call.audio)
         streams = (
             StreamInput(tokens.to(self._dtype).expand(len(call.passes), -1, -1), timestep, rope, context)
-            for tokens, rope, context in zip(x, self._ropes, contexts, strict=True)
+            for tokens, timestep, rope, context in zip(x, timesteps, self._ropes, contexts, strict=True)
         )
         velocities = self._transformer(*streams, call.plan)
-        return Latents(*(tokens - sigma * v.float() for tokens, v in zip(x, velocities, strict=True)))
+        return Latents(
+            *(tokens - time[..., None] * v.float() for tokens, time, v in zip(x, timesteps, velocities, strict=True))
+        )
+
+    def _timestep(self, sigma: float, mask: Tensor | None, device: torch.device) -> Tensor:
+        """Noise level of all tokens, `(1, 1)`, or of each, `(1, t)`."""
+        return torch.full((1, 1), sigma, dtype=torch.float32, device=device) if mask is None else sigma * mask
 
     def _prepare(self, embeddings: TextEmbeddings, batches: Sequence[tuple[Pass, ...]]) -> tuple[_Call, ...]:
         video = self._transformer.video_context(embeddings.video)
