@@ -4,7 +4,7 @@ Source: Lightricks/LTX-2, `ltx_core/loader/`; prefixes and keys as published.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def load(path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
     modules = build(_config(path, [file.metadata for file in files]), device="meta")
     expected = modules.state()
     found = {name: info for file in files for name, info in file.tensors.items()}
-    _check_keys(path, expected, found)
+    check_keys(path, expected, found, unused=_UNUSED)
     tensors = {
         name: tensor.to(device=device, dtype=dtype)
         for file in files
@@ -138,10 +138,15 @@ def save(path: str | Path, modules: Modules, *, dtype: torch.dtype = torch.bfloa
 
     The same tensors give the same bytes. The file is complete, and on disk, when it appears under its name.
     """
+    write_weights(path, modules.state(), dump_config(modules.config), dtype=dtype)
+
+
+def write_weights(path: str | Path, state: Mapping[str, Tensor], config: str, *, dtype: torch.dtype) -> None:
+    """Write tensors and a `config` string as one safetensors file, complete and on disk when it appears."""
     path = Path(path)
-    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in modules.state().items()}
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
     partial = path.with_name(f".{path.name}.partial")
-    save_file(tensors, partial, metadata={"config": dump_config(modules.config)})
+    save_file(tensors, partial, metadata={"config": config})
     partial.chmod(0o644)  # the writer makes files that only their owner may read
     with partial.open("r+b") as file:
         os.fsync(file.fileno())  # else a power cut can leave the name in front of bytes that were never written
@@ -164,11 +169,22 @@ def _config(path: str | Path, metadata: Sequence[Mapping[str, str]]) -> LTX2Conf
     return parse_config(texts.pop())
 
 
-def _check_keys(path: str | Path, expected: Mapping[str, Tensor], found: Mapping[str, TensorInfo]) -> None:
+def check_keys(
+    path: str | Path,
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, TensorInfo],
+    *,
+    unused: Collection[str] = (),
+) -> None:
+    """Hold the tensors of a file to those of its modules.
+
+    Raises:
+        KeyMismatchError: Missing, extra (but for the `unused`), misshaped or mistyped tensors; the message lists them.
+    """
     shared = expected.keys() & found.keys()
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys() - _UNUSED),
+        "unexpected": sorted(found.keys() - expected.keys() - set(unused)),
         "of another shape": [
             f"{key} {list(found[key].shape)} instead of {list(expected[key].shape)}"
             for key in sorted(shared)

@@ -145,6 +145,34 @@ class VocoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UpsamplerConfig:
+    """A latent upsampler, published in a file of its own: in space, in time, or both."""
+
+    in_channels: int
+    mid_channels: int
+    """Width inside; a multiple of 32, the number of norm groups."""
+    num_blocks_per_stage: int
+    """Residual blocks before, and again after, the change of resolution."""
+    spatial_upsample: bool = True
+    temporal_upsample: bool = False
+    spatial_scale: float = 2.0
+    """Factor in height and width if `spatial_upsample`: 0.75, 1.5, 2 or 4 with the rational resampler, else 2."""
+    rational_resampler: bool = False
+    """Whether frames are scaled by shuffling up, blurring and thinning; of no effect together with time."""
+
+    @property
+    def is_rational(self) -> bool:
+        """Whether the rational resampler is what changes the resolution."""
+        return self.rational_resampler and self.spatial_upsample and not self.temporal_upsample
+
+    def output_size(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """Latent frames, height and width after upsampling."""
+        scale = self.spatial_scale if self.spatial_upsample else 1
+        frames = 2 * frames - 1 if self.temporal_upsample else frames
+        return frames, math.ceil(scale * height), math.ceil(scale * width)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LTX2Config:
     """One LTX-2 model, complete."""
 
@@ -211,6 +239,22 @@ LTX2_19B = LTX2Config(
 )
 """The published 19-billion-parameter model (`ltx-2-19b-dev`, January 2026)."""
 
+SPATIAL_UPSAMPLER_X2 = UpsamplerConfig(
+    in_channels=128, mid_channels=1024, num_blocks_per_stage=4, rational_resampler=True
+)
+"""The published upsampler of two-stage generation (`ltx-2-spatial-upscaler-x2-1.0`)."""
+
+TEMPORAL_UPSAMPLER_X2 = UpsamplerConfig(
+    in_channels=128,
+    mid_channels=512,
+    num_blocks_per_stage=4,
+    spatial_upsample=False,
+    temporal_upsample=True,
+    spatial_scale=1.0,
+    rational_resampler=True,
+)
+"""The published upsampler from f to 2f - 1 latent frames (`ltx-2-temporal-upscaler-x2-1.0`)."""
+
 NANO = LTX2Config(
     transformer=TransformerConfig(
         num_layers=6,
@@ -270,3 +314,13 @@ NANO = LTX2Config(
     ),
 )
 """The bundled small model: the same code and file layout, sized for two CPU cores."""
+
+NANO_SPATIAL_UPSAMPLER = UpsamplerConfig(
+    in_channels=64, mid_channels=64, num_blocks_per_stage=1, rational_resampler=True
+)
+"""Doubles height and width of the small model's latents."""
+
+NANO_TEMPORAL_UPSAMPLER = UpsamplerConfig(
+    in_channels=64, mid_channels=64, num_blocks_per_stage=1, spatial_upsample=False, temporal_upsample=True
+)
+"""From f to 2f - 1 latent frames of the small model."""

@@ -44,6 +44,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value < float("inf")
 
 
+def _is_bool(value: Any) -> bool:
+    return type(value) is bool
+
+
 def _ints(count: int | None = None) -> Read:
     def check(value: Any) -> bool:
         right_length = isinstance(value, list) and (len(value) == count or (count is None and 1 <= len(value) <= 16))
@@ -183,6 +187,20 @@ _TEXT: Mapping[str, Rule] = {
     "max_tokens": Read(_is_int, "a positive integer", default=1024),
 }
 """Our own section, for language models other than Gemma 3 12B; absent from the published files."""
+
+_BOOL = "true or false"
+UPSAMPLER: Mapping[str, Rule] = {
+    "_class_name": Fixed("LatentUpsampler"),
+    "in_channels": Read(_is_int, "a positive integer", default=128),
+    "mid_channels": Read(_is_int, "a positive integer", default=512),
+    "num_blocks_per_stage": Read(lambda v: _is_int(v) and v <= _MAX_LAYERS, LAYERS.expected, default=4),
+    "dims": Fixed(3),
+    "spatial_upsample": Read(_is_bool, _BOOL, default=True),
+    "temporal_upsample": Read(_is_bool, _BOOL, default=False),
+    "spatial_scale": Read(_is_number, "a positive number", default=2.0),
+    "rational_resampler": Read(_is_bool, _BOOL, default=False),
+}
+"""The configuration of a latent upsampler: its file's metadata hold these keys without a section."""
 
 SECTIONS: Mapping[str, Mapping[str, Rule]] = {
     "transformer": _TRANSFORMER,

@@ -38,7 +38,7 @@ def parse_config(text: str) -> LTX2Config:
     unknown = sorted(sections.keys() - SECTIONS.keys() - set(_IGNORED_SECTIONS))
     if unknown:
         raise UnsupportedConfigError(f"config has section {unknown[0]!r}, of another model version; 19B has none")
-    values = {name: _read_section(name, rules, sections) for name, rules in SECTIONS.items()}
+    values = {name: read_section(name, rules, sections) for name, rules in SECTIONS.items()}
     _check_agreements(values)
     return LTX2Config(
         transformer=_transformer(values["transformer"]),
@@ -58,11 +58,16 @@ def dump_config(config: LTX2Config) -> str:
         "vocoder": _vocoder_values(config.vocoder),
         "text_encoder": {"num_hidden_states": config.text.num_hidden_states, "max_tokens": config.text.max_tokens},
     }
-    sections = {name: _write_section(rules, values[name]) for name, rules in SECTIONS.items()}
+    sections = {name: write_section(rules, values[name]) for name, rules in SECTIONS.items()}
     return json.dumps(sections, sort_keys=True)
 
 
-def _read_section(name: str, rules: Mapping[str, Rule], sections: Mapping[str, Any]) -> dict[str, Any]:
+def read_section(name: str, rules: Mapping[str, Rule], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of one section by flat key, checked against its rules; absent ones have their defaults.
+
+    Raises:
+        UnsupportedConfigError: The section, or a key or value in it, is not what the rules accept.
+    """
     if name not in sections and name not in _OPTIONAL_SECTIONS:
         raise UnsupportedConfigError(f"config lacks section {name!r}; this is not a complete LTX-2 checkpoint")
     section = sections.get(name, {})
@@ -109,7 +114,8 @@ def _flatten(section: Mapping[str, Any], prefixes: set[str], path: str = "") -> 
     return flat
 
 
-def _write_section(rules: Mapping[str, Rule], values: Mapping[str, Any]) -> dict[str, Any]:
+def write_section(rules: Mapping[str, Rule], values: Mapping[str, Any]) -> dict[str, Any]:
+    """One section as published: the sizes from `values`, all else from the rules."""
     section: dict[str, Any] = {}
     for key, rule in rules.items():
         *parents, name = key.split(".")
