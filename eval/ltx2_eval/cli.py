@@ -126,7 +126,7 @@ def report(
 @app.command(name="list", epilog="Example: ltx2-eval list metrics")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="models, suites, metrics, extractors, profiles or weights; default: all.")
+        str, typer.Argument(help="models, suites, metrics, extractors, profiles, weights or baselines; default: all.")
     ] = "all",
     json: options.Json = False,
     debug: options.Debug = False,

@@ -11,7 +11,7 @@ from ltx2_reports.escape import for_json, for_terminal
 
 Rows = list[dict[str, Any]]
 _PIPE_WIDTH = 160
-_FOR_PROGRAMS = ("file", "sha256", "next")
+_FOR_PROGRAMS = ("file", "sha256", "next", "values")
 """Left out of the tables for people, which would become too wide."""
 
 
@@ -125,6 +125,35 @@ def _profiles() -> Rows:
     return [{"profile": name, "metrics": list(metrics)} for name, metrics in PROFILES.items()]
 
 
+def _baselines() -> Rows:
+    from ltx2_benchmarks.baselines import load_baselines
+
+    return [
+        {
+            "id": baseline.protocol.id,
+            "of": baseline.protocol.kind,
+            "systems": len(baseline.systems),
+            "metrics": [metric.name for metric in baseline.metrics.values()],
+            "prompts": baseline.protocol.n_prompts,
+            "trust": baseline.protocol.confidence,
+            "source": baseline.source.label,
+            "values": [
+                {
+                    "system": value.system.name,
+                    "metric": value.metric.name,
+                    "value": value.value,
+                    "unit": value.metric.unit,
+                    "direction": value.metric.direction,
+                    "source": value.source.label,
+                    "confidence": value.confidence,
+                }
+                for value in baseline.values()
+            ],
+        }
+        for baseline in load_baselines()
+    ]
+
+
 def _weights() -> Rows:
     from ltx2_eval.commands.weights import rows
 
@@ -138,4 +167,5 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "extractors": _extractors,
     "profiles": _profiles,
     "weights": _weights,
+    "baselines": _baselines,
 }
