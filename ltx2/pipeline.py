@@ -15,7 +15,7 @@ from ltx2.denoise import GuidedDenoiser
 from ltx2.gemma import GemmaEncoder
 from ltx2.perturbation import plan_blocks
 from ltx2.rope import audio_positions, video_positions
-from ltx2.sample import Callback, Latents, draw_noise, sample_euler
+from ltx2.sample import Callback, Latents, NoiseSource, sample_euler
 from ltx2.schedule import sigmas_for
 from ltx2.settings import SamplingSettings
 from ltx2.text import TextEmbeddings
@@ -130,7 +130,7 @@ class Pipeline:
             embeddings = self._encode(prompt, negative_prompt if "text" in settings.guidance.passes else None)
         with log.stage("denoise"):
             denoiser = self._denoiser(embeddings, shapes, fps, settings)
-            noise = draw_noise(shapes.video.token_shape, shapes.audio.token_shape, seed=seed, device=self.device)
+            noise = NoiseSource(seed, self.device).latents(shapes.video.token_shape, shapes.audio.token_shape)
             latents = sample_euler(denoiser, noise, sigmas, callback=callback)
             self._check_finite(latents)
         with log.stage("video_decode"):

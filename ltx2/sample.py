@@ -35,19 +35,29 @@ Model = Callable[[Latents, float], Latents]
 Callback = Callable[[Progress], None]
 
 
-def draw_noise(
-    video_shape: Sequence[int], audio_shape: Sequence[int], *, seed: int, device: torch.device | str = "cpu"
-) -> Latents:
-    """Unit Gaussian noise in float32, video first.
+class NoiseSource:
+    """All the noise of one sample, float32, in the order it is asked for.
 
     Drawn on the CPU by a generator of its own, so that a seed means the same sample on every device and the global
     random state stays as it is.
+
+    Args:
+        seed: 0 to 2^63 - 1.
+        device: Where the noise goes.
     """
-    generator = torch.Generator().manual_seed(seed)
-    video, audio = (
-        torch.randn(tuple(shape), generator=generator, dtype=torch.float32) for shape in (video_shape, audio_shape)
-    )
-    return Latents(video.to(device), audio.to(device))
+
+    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._device = device
+
+    def latents(self, video_shape: Sequence[int], audio_shape: Sequence[int]) -> Latents:
+        """Unit Gaussian noise for both streams, video first."""
+        return Latents(self.tensor(video_shape), self.tensor(audio_shape))
+
+    def tensor(self, shape: Sequence[int]) -> Tensor:
+        """Unit Gaussian noise of one shape."""
+        noise = torch.randn(tuple(shape), generator=self._generator, dtype=torch.float32, device="cpu")
+        return noise.to(self._device)
 
 
 def sample_euler(model: Model, x: Latents, sigmas: Sequence[float], *, callback: Callback | None = None) -> Latents:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltx2.sample import Latents, Progress, draw_noise, sample_euler
+from ltx2.sample import Latents, NoiseSource, Progress, sample_euler
 
 
 def pair(*values: float) -> Latents:
@@ -33,10 +33,13 @@ def test_follows_a_straight_flow_exactly_and_ends_at_the_estimate() -> None:
 
 def test_noise_is_of_its_seed_and_leaves_the_global_state_alone() -> None:
     before = torch.random.get_rng_state()
-    a, b, c = (draw_noise((1, 5, 4), (1, 3, 2), seed=seed) for seed in (7, 7, 8))
+    a, b, c = (NoiseSource(seed).latents((1, 5, 4), (1, 3, 2)) for seed in (7, 7, 8))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(a.video, b.video)
     assert torch.equal(a.audio, b.audio)
     assert not torch.equal(a.video, c.video)
-    assert torch.equal(a.video, draw_noise((1, 5, 4), (1, 9, 2), seed=7).video)
+    assert torch.equal(a.video, NoiseSource(7).latents((1, 5, 4), (1, 9, 2)).video)
     assert a.video.dtype == torch.float32
+    source = NoiseSource(7)
+    assert torch.equal(source.tensor((1, 5, 4)), a.video)
+    assert not torch.equal(source.tensor((1, 5, 4)), a.video)
