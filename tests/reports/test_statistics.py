@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 
 from ltx2_reports import statistics
+from ltx2_reports.statistics import draws
 
 
 def _by_prompt(values: np.ndarray) -> dict[str, list[float]]:
@@ -18,7 +19,7 @@ def _by_prompt(values: np.ndarray) -> dict[str, list[float]]:
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_the_interval_is_that_of_scipy_on_the_same_draws(count: int, level: float) -> None:
     values = np.random.default_rng(count).gamma(2.0, size=count)
-    ours = statistics.mean_interval(_by_prompt(values), level=level, resamples=3000, seed=5)
+    ours = statistics.mean_interval(_by_prompt(values), level=level, resamples=3000, seed=5, method="percentile")
     theirs = scipy.stats.bootstrap(
         (values,),
         np.mean,
@@ -39,8 +40,8 @@ def test_two_prompts_worked_by_hand() -> None:
     assert set(means) == {0.0, 0.5, 1.0}
     for mean, chance in ((0.0, 0.25), (0.5, 0.5), (1.0, 0.25)):
         assert np.mean(means == mean) == pytest.approx(chance, abs=4 * math.sqrt(0.25 / 40_000))
-    narrow = statistics.mean_interval(values, level=0.4)
-    wide = statistics.mean_interval(values, level=0.6)
+    narrow = statistics.mean_interval(values, level=0.4, method="percentile")
+    wide = statistics.mean_interval(values, level=0.6, method="percentile")
     assert (narrow.low, narrow.value, narrow.high) == (0.5, 0.5, 0.5)
     assert (wide.low, wide.value, wide.high) == (0.0, 0.5, 1.0)
 
@@ -80,7 +81,7 @@ def test_a_column_does_not_depend_on_its_neighbours() -> None:
 def test_pieces_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     column = np.random.default_rng(4).normal(size=50)
     whole = statistics.bootstrap_means([column], 500, seed=9)
-    monkeypatch.setattr(statistics, "_CELLS_AT_A_TIME", 170)
+    monkeypatch.setattr(draws, "_CELLS_AT_A_TIME", 170)
     np.testing.assert_allclose(statistics.bootstrap_means([column], 500, seed=9), whole, rtol=0, atol=1e-14)
 
 

@@ -1,0 +1,73 @@
+"""How sure a number is: intervals, paired tests, corrections, intervals of set metrics, preferences.
+
+Everything is seeded and vectorised over metrics; the unit is the prompt. What scipy has is scipy's.
+"""
+
+from ltx2_reports.statistics.draws import RESAMPLES, SEED, bootstrap_means, two_level_means
+from ltx2_reports.statistics.intervals import (
+    LEVEL,
+    ByPrompt,
+    Interval,
+    Method,
+    centred_interval,
+    mean_interval,
+    mean_intervals,
+    prompt_means,
+    two_level_interval,
+)
+from ltx2_reports.statistics.paired import (
+    LEAST_PROMPTS,
+    Difference,
+    Margin,
+    WinRate,
+    detectable,
+    effect_size,
+    equivalent,
+    holm,
+    non_inferior,
+    paired_difference,
+    paired_differences,
+    paired_values,
+    prompts_needed,
+    sign_flip_p,
+    sign_flip_ps,
+    standard_error,
+    wilcoxon_p,
+    wilson,
+    win_rate,
+)
+
+__all__ = [
+    "LEAST_PROMPTS",
+    "LEVEL",
+    "RESAMPLES",
+    "SEED",
+    "ByPrompt",
+    "Difference",
+    "Interval",
+    "Margin",
+    "Method",
+    "WinRate",
+    "bootstrap_means",
+    "centred_interval",
+    "detectable",
+    "effect_size",
+    "equivalent",
+    "holm",
+    "mean_interval",
+    "mean_intervals",
+    "non_inferior",
+    "paired_difference",
+    "paired_differences",
+    "paired_values",
+    "prompt_means",
+    "prompts_needed",
+    "sign_flip_p",
+    "sign_flip_ps",
+    "standard_error",
+    "two_level_interval",
+    "two_level_means",
+    "wilcoxon_p",
+    "wilson",
+    "win_rate",
+]
