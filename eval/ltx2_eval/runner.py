@@ -105,7 +105,7 @@ def score_run(folder: Path, scoring: ScoringPlan, progress: Progress) -> Run:
 
 def score_folder(found: list[FoundClip], folder: Path, *, system: str, scoring: ScoringPlan, progress: Progress) -> Run:
     """Score clips that this tool did not make, where they lie; records go to `folder`, nothing beside the clips."""
-    spec = _spec_of(found, system)
+    spec = folder_spec(found, system)
     with recording(folder, spec, environment(scoring.pool.device)) as recorder:
         for clip in found:
             if clip.path.name not in recorder.run.clips:
@@ -123,12 +123,12 @@ def is_run(folder: Path) -> bool:
 def _score(recorder: Recorder, scoring: ScoringPlan, progress: Progress) -> None:
     device = scoring.pool.device
     cache = FeatureCache(recorder.folder / FEATURES_FOLDER, device)
-    judge = judge_of(recorder.run.header, scoring.entries, scoring.pool, cache, _prompts_of(recorder.run.header.spec))
+    judge = judge_of(recorder.run.header, scoring.entries, scoring.pool, cache, prompts_of(recorder.run.header.spec))
     score_clips(recorder, judge, progress)
     score_sets(recorder, judge, scoring.reference, FeatureCache(cache_root() / FEATURES_FOLDER, device))
 
 
-def _prompts_of(spec: RunSpec) -> dict[str, Prompt]:
+def prompts_of(spec: RunSpec) -> dict[str, Prompt]:
     """The prompts as the run recorded them, so that scoring now or later sees the same; foreign ids are file names."""
     return {
         ref.id: Prompt.model_construct(
@@ -139,7 +139,8 @@ def _prompts_of(spec: RunSpec) -> dict[str, Prompt]:
     }
 
 
-def _spec_of(found: list[FoundClip], system: str) -> RunSpec:
+def folder_spec(found: list[FoundClip], system: str) -> RunSpec:
+    """What a run over clips that this tool did not make asks for."""
     prompts = tuple(
         PromptRef(id=c.prompt_id, text=c.text or "", category=None, language=None, visual_text=None, audio_text=None)
         for c in found
