@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ltx2.audio_vae import AudioVAE
 from ltx2.config import LTX2Config
+from ltx2.fp8 import Fp8Linear
 from ltx2.published_config import UnsupportedConfigError, dump_config, parse_config
 from ltx2.text import TextConnectors
 from ltx2.transformer import LTX2Transformer
@@ -66,6 +67,15 @@ class Modules:
         """All tensors under their published keys, sorted."""
         named = ((f"{_prefix(name, key)}{key}", value) for name, key, value in self._tensors())
         return dict(sorted(named))
+
+    def linears(self) -> dict[str, nn.Linear | Fp8Linear]:
+        """The linear layers of the transformer and the connectors by their published names."""
+        return {
+            f"{_prefix(name, key)}{key}": layer
+            for name in ("transformer", "connectors")
+            for key, layer in self.named()[name].named_modules()
+            if isinstance(layer, nn.Linear | Fp8Linear)
+        }
 
     def _tensors(self) -> Iterable[tuple[str, str, Tensor]]:
         for name, module in self.named().items():
@@ -195,10 +205,11 @@ def check_keys(
         ],
     }
     if any(problems.values()):
-        listed = "; ".join(f"{len(keys)} {kind}: {_shortened(keys)}" for kind, keys in problems.items() if keys)
+        listed = "; ".join(f"{len(keys)} {kind}: {shortened(keys)}" for kind, keys in problems.items() if keys)
         raise KeyMismatchError(f"{path} does not fit its own config: {listed}")
 
 
-def _shortened(keys: Sequence[str]) -> str:
+def shortened(keys: Sequence[str]) -> str:
+    """The first few names of a list, and how many more there are."""
     more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
     return ", ".join(keys[:_LISTED]) + more
