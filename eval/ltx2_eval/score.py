@@ -151,11 +151,11 @@ def _outcome(record: ClipRecord, media: Media | None, entry: MetricEntry, judge:
         return Outcome(reason=reason)
     subject = Subject(clip=clip, record=record, prompt=judge.prompts.get(record.prompt_id))
     metric = clip_metric(entry)
-    outcome, reason = attempt("metric", lambda: _judged(entry, metric(subject, features, extractor, **entry.settings)))
+    outcome, reason = attempt("metric", lambda: judged(entry, metric(subject, features, extractor, **entry.settings)))
     return Outcome(reason=reason) if outcome is None else outcome
 
 
-def _judged(entry: MetricEntry, outcome: Outcome) -> Outcome:
+def judged(entry: MetricEntry, outcome: Outcome) -> Outcome:
     """Refuse what is not a result: neither value nor reason, both, not finite, or outside the metric's range."""
     if (outcome.value is None) == (outcome.reason is None):
         raise ValueError(f"{entry.spec.id} gave {outcome!r}, expected either a value or a reason")
