@@ -146,11 +146,18 @@ TEXT_AND_MODALITY = Guidance(
 )
 """The code's defaults without STG, for models of any depth; three passes."""
 
+HQ = Guidance(
+    video=StreamGuidance(text=3, modality=3, rescale=0.45),
+    audio=StreamGuidance(text=7, modality=3, rescale=1.0),
+)
+"""The first stage of LTX-2's HQ pipeline (March 2026); three passes."""
+
 PRESETS: Mapping[str, Guidance] = {
     "unguided": UNGUIDED,
     "release": RELEASE,
     "ltx2-default": LTX2_DEFAULT,
     "paper": PAPER,
     "text-and-modality": TEXT_AND_MODALITY,
+    "hq": HQ,
 }
 """The guidance settings that have a name."""
