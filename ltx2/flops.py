@@ -17,24 +17,45 @@ _TIMESTEP_CHANNELS = 256
 
 
 class Work(NamedTuple):
-    """FLOPs of linear layers, and of attention's products of queries with keys and of weights with values."""
+    """FLOPs of linear layers and of attention's two products, and the numbers that both read and write."""
 
     linear: int = 0
     attention: int = 0
+    moved: int = 0
+    """Activations read or written, in elements; weights are not among them."""
 
     @property
     def total(self) -> int:
-        """Both together."""
+        """All FLOPs."""
         return self.linear + self.attention
 
     def times(self, count: int) -> "Work":
         """The same work `count` times."""
-        return Work(self.linear * count, self.attention * count)
+        return Work(*(value * count for value in self))
+
+    def minus(self, other: "Work") -> "Work":
+        """What is left of this work without the other."""
+        return Work(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+def linear(rows: int, width_in: int, width_out: int) -> Work:
+    """One linear layer on so many rows."""
+    return Work(linear=2 * rows * width_in * width_out, moved=rows * (width_in + width_out))
+
+
+def attend(queries: int, keys: int, width: int) -> Work:
+    """Attention of all heads together: queries with keys, weights with values."""
+    return Work(attention=4 * queries * keys * width, moved=2 * (queries + keys) * width)
+
+
+def together(*works: Work) -> Work:
+    """Sum."""
+    return Work(*(sum(column) for column in zip(*works, strict=True))) if works else Work()
 
 
 def total(parts: Mapping[str, Work]) -> Work:
     """Sum of parts."""
-    return Work(sum(part.linear for part in parts.values()), sum(part.attention for part in parts.values()))
+    return together(*parts.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +87,9 @@ class TransformerFlops:
         layers, width, text = self.config.num_layers, self.config.caption_channels, self.tokens.text
         streams = (("video", self.config.width), ("audio", self.config.audio_width))
         return {
-            f"{name}_text_context": Work(2 * text * (width * dim + dim * dim) + layers * 2 * text * 2 * dim * dim)
+            f"{name}_text_context": together(
+                linear(text, width, dim), linear(text, dim, dim), linear(text, dim, dim).times(2 * layers)
+            )
             for name, dim in streams
         }
 
@@ -100,53 +123,57 @@ class TransformerFlops:
         parts = self.guided_step(guidance)
         if "stg" not in parts:
             return parts
-        shared = min(guidance.stg_blocks)
-        prefix = total(self._block()).times(shared)
-        ends = total(self._ends(isolated=False))
-        out = self._project_out()
         # What enters the first block (projections in, modulations) is shared as well; only the way out is not.
-        entered = Work(ends.linear - out.linear)
-        stg = parts["stg"]
-        rest = Work(stg.linear - prefix.linear - entered.linear, stg.attention - prefix.attention)
-        return {**parts, "stg": rest}
+        prefix = total(self._block()).times(min(guidance.stg_blocks))
+        entered = total(self._ends(isolated=False)).minus(self._project_out())
+        return {**parts, "stg": parts["stg"].minus(together(prefix, entered))}
 
     def _block(self) -> dict[str, Work]:
         """The parts of one block."""
         n, a, t = self.tokens.video, self.tokens.audio, self.tokens.text
         video, audio = self.config.width, self.config.audio_width
+        # Both cross-attentions run at the audio stream's width: its heads, projected from either stream.
         return {
-            "video_self": Work(2 * n * 4 * video**2, 4 * n * n * video),
-            "audio_self": Work(2 * a * 4 * audio**2, 4 * a * a * audio),
-            "video_text": Work(2 * n * 2 * video**2, 4 * n * t * video),
-            "audio_text": Work(2 * a * 2 * audio**2, 4 * a * t * audio),
-            # Both run at the audio stream's width: its heads, on queries and keys projected from either stream.
-            "audio_to_video": Work(2 * n * 2 * video * audio + 2 * a * 2 * audio**2, 4 * n * a * audio),
-            "video_to_audio": Work(2 * a * 2 * audio**2 + 2 * n * 2 * video * audio, 4 * n * a * audio),
-            "video_feed_forward": Work(2 * n * 8 * video**2),
-            "audio_feed_forward": Work(2 * a * 8 * audio**2),
+            "video_self": together(linear(n, video, video).times(4), attend(n, n, video)),
+            "audio_self": together(linear(a, audio, audio).times(4), attend(a, a, audio)),
+            "video_text": together(linear(n, video, video).times(2), attend(n, t, video)),
+            "audio_text": together(linear(a, audio, audio).times(2), attend(a, t, audio)),
+            "audio_to_video": together(
+                linear(n, video, audio), linear(a, audio, audio).times(2), attend(n, a, audio), linear(n, audio, video)
+            ),
+            "video_to_audio": together(
+                linear(a, audio, audio), linear(n, video, audio).times(2), attend(a, n, audio), linear(a, audio, audio)
+            ),
+            "video_feed_forward": together(linear(n, video, 4 * video), linear(n, 4 * video, video)),
+            "audio_feed_forward": together(linear(a, audio, 4 * audio), linear(a, 4 * audio, audio)),
         }
 
     def _ends(self, *, isolated: bool) -> dict[str, Work]:
         """What stands before and after the blocks."""
-        config = self.config
-        into = 2 * (
-            self.tokens.video * config.in_channels * config.width
-            + self.tokens.audio * config.audio_in_channels * config.audio_width
+        config, tokens = self.config, self.tokens
+        into = together(
+            linear(tokens.video, config.in_channels, config.width),
+            linear(tokens.audio, config.audio_in_channels, config.audio_width),
         )
-        lengths = (self.tokens.video, self.tokens.audio) if self.timesteps_per_token else (1, 1)
+        lengths = (tokens.video, tokens.audio) if self.timesteps_per_token else (1, 1)
         # Rows of modulation: six for the blocks; for the cross-attentions four (scale, shift) and one (gate).
-        rows = (6,) if isolated else (6, 4, 1)
-        widths = (config.width, config.audio_width)
-        modulation = sum(
-            2 * length * (_TIMESTEP_CHANNELS * dim + dim**2 + count * dim**2)
-            for length, dim in zip(lengths, widths, strict=True)
-            for count in rows
+        modulation = together(
+            *(
+                work
+                for length, dim in zip(lengths, (config.width, config.audio_width), strict=True)
+                for rows in ((6,) if isolated else (6, 4, 1))
+                for work in (
+                    linear(length, _TIMESTEP_CHANNELS, dim),
+                    linear(length, dim, dim),
+                    linear(length, dim, rows * dim),
+                )
+            )
         )
-        return {"projections": Work(into + self._project_out().linear), "timesteps": Work(modulation)}
+        return {"projections": together(into, self._project_out()), "timesteps": modulation}
 
     def _project_out(self) -> Work:
         config = self.config
-        return Work(
-            2 * self.tokens.video * config.width * config.out_channels
-            + 2 * self.tokens.audio * config.audio_width * config.audio_out_channels
+        return together(
+            linear(self.tokens.video, config.width, config.out_channels),
+            linear(self.tokens.audio, config.audio_width, config.audio_out_channels),
         )
