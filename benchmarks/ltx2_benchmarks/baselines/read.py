@@ -4,6 +4,7 @@ import importlib.resources
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,9 +27,15 @@ class Published:
     metric: PublishedMetric
     metric_key: str
     system: PublishedSystem
-    value: float
+    printed: str
+    """With the digits of the source."""
     source: Source
     confidence: Confidence
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return float(self.printed)
 
 
 class Baseline(BaseModel):
@@ -50,7 +57,7 @@ class Baseline(BaseModel):
                     metric=self.metrics[key],
                     metric_key=key,
                     system=system,
-                    value=value,
+                    printed=str(value),
                     source=system.source or self.source,
                     confidence=system.confidence or self.protocol.confidence,
                 )
@@ -92,7 +99,7 @@ def parse(text: str, name: str) -> Baseline:
         ValueError: no TOML, or a field that is missing, unknown or of a wrong kind; names the file and the field.
     """
     try:
-        baseline = Baseline.model_validate(tomllib.loads(text))
+        baseline = Baseline.model_validate(tomllib.loads(text, parse_float=Decimal))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{name}: no TOML file: {error}") from error
     except ValidationError as error:

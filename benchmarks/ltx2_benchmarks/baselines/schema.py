@@ -1,5 +1,6 @@
 """What a file of published figures may say."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -59,6 +60,8 @@ class PublishedMetric(_Strict):
     """Empty where the metric has none."""
     range: tuple[float, float] | None = Field(default=None, strict=False)
     """Least and greatest value that the metric can have."""
+    family: Id | None = None
+    """What people call by one name although it is measured in different ways, such as `desync`."""
     about: Annotated[str, Field(max_length=400)] = ""
     """The network, aggregation or judge behind it."""
 
@@ -67,7 +70,10 @@ class PublishedSystem(_Strict):
     """A row of a source. A cell that the source leaves empty is absent."""
 
     name: Text
-    values: Annotated[dict[Id, float], Field(min_length=1)]
+    values: Annotated[dict[Id, Annotated[Decimal, Field(strict=False)]], Field(min_length=1)]
+    """With as many digits as the source prints."""
+    model: Text | None = None
+    """The model under the name that other files use; None: `name` is that name."""
     open_weights: bool | None = None
     setting: Text | None = None
     hardware: Text | None = None
@@ -77,6 +83,11 @@ class PublishedSystem(_Strict):
     source: Source | None = None
     """Where the row's own source differs from the file's."""
     confidence: Confidence | None = None
+
+    @property
+    def known_as(self) -> str:
+        """The model's name over all protocols."""
+        return self.model or self.name
 
 
 class PublishedProtocol(_Strict):
