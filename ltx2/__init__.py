@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ltx2.conditioning import Conditions, GivenAudio, ImageCondition
     from ltx2.config import LTX2_19B, NANO, LTX2Config
     from ltx2.guidance import (
         LTX2_DEFAULT,
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     )
     from ltx2.pipeline import Pipeline
     from ltx2.sample import Latents, Progress
-    from ltx2.settings import SamplingSettings
+    from ltx2.settings import PIPELINES, RefineSettings, SamplingSettings, Tiles
     from ltx2.types import AudioLatentShape, AudioVideo, StageCost, VideoLatentShape, VideoPixelShape
 
 _HOMES = {
+    "ltx2.conditioning": ("Conditions", "GivenAudio", "ImageCondition"),
     "ltx2.config": ("LTX2_19B", "NANO", "LTX2Config"),
     "ltx2.guidance": (
         "LTX2_DEFAULT",
@@ -37,7 +39,7 @@ _HOMES = {
     ),
     "ltx2.pipeline": ("Pipeline",),
     "ltx2.sample": ("Latents", "Progress"),
-    "ltx2.settings": ("SamplingSettings",),
+    "ltx2.settings": ("PIPELINES", "RefineSettings", "SamplingSettings", "Tiles"),
     "ltx2.types": ("AudioLatentShape", "AudioVideo", "StageCost", "VideoLatentShape", "VideoPixelShape"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -47,20 +49,26 @@ __all__ = [
     "LTX2_DEFAULT",
     "NANO",
     "PAPER",
+    "PIPELINES",
     "PRESETS",
     "RELEASE",
     "TEXT_AND_MODALITY",
     "UNGUIDED",
     "AudioLatentShape",
     "AudioVideo",
+    "Conditions",
+    "GivenAudio",
     "Guidance",
+    "ImageCondition",
     "LTX2Config",
     "Latents",
     "Pipeline",
     "Progress",
+    "RefineSettings",
     "SamplingSettings",
     "StageCost",
     "StreamGuidance",
+    "Tiles",
     "VideoLatentShape",
     "VideoPixelShape",
 ]

@@ -14,16 +14,19 @@ from torch import Tensor
 from transformers import Gemma3TextConfig, Gemma3TextModel
 
 from ltx2.checkpoint import Modules, build, save
-from ltx2.config import NANO, TextConfig
+from ltx2.config import NANO, NANO_SPATIAL_UPSAMPLER, TextConfig
 from ltx2.nano_vocabulary import SPECIAL_TOKENS, build_tokenizer
+from ltx2.upsampler import LatentUpsampler
+from ltx2.upsampler_checkpoint import save_upsampler
 
 CHECKPOINT_NAME = "ltx2-nano.safetensors"
 TEXT_ENCODER_NAME = "text_encoder"
+UPSAMPLER_NAME = "spatial_upsampler/ltx2-nano-spatial-upscaler-x2.safetensors"
 _HEADS = 4
 
 
 def write_untrained(folder: str | Path, seed: int = 0) -> Path:
-    """Write a complete model folder: `ltx2-nano.safetensors` and `text_encoder/`.
+    """Write a complete model folder: `ltx2-nano.safetensors`, `text_encoder/` and `spatial_upsampler/`.
 
     The same seed gives the same bytes on every machine: values come from integer random bits by exact arithmetic.
 
@@ -38,17 +41,31 @@ def write_untrained(folder: str | Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / CHECKPOINT_NAME, untrained_modules(seed))
     write_text_encoder(folder / TEXT_ENCODER_NAME, NANO.text, seed)
+    (folder / UPSAMPLER_NAME).parent.mkdir(exist_ok=True)
+    save_upsampler(folder / UPSAMPLER_NAME, untrained_upsampler(seed))
     return folder
 
 
 def untrained_modules(seed: int = 0) -> Modules:
     """The small model's modules (on the CPU, float32) with values drawn from a seed."""
     modules = build(NANO)
-    values = _random_state(modules.state(), seed)
-    with torch.no_grad():
-        for key, tensor in modules.state().items():
-            tensor.copy_(values[key])
+    _fill(modules.state(), seed)
     return modules
+
+
+def untrained_upsampler(seed: int = 0) -> LatentUpsampler:
+    """The small model's spatial upsampler (on the CPU, float32) with values drawn from a seed."""
+    upsampler = LatentUpsampler(NANO_SPATIAL_UPSAMPLER)
+    _fill(upsampler.state_dict(), seed)
+    return upsampler.eval().requires_grad_(False)
+
+
+def _fill(state: Mapping[str, Tensor], seed: int) -> None:
+    values = _random_state(state, seed)
+    with torch.no_grad():
+        for key, tensor in state.items():
+            if not key.endswith(".kernel"):  # a constant, of the shape that it has in the published file
+                tensor.copy_(values[key])
 
 
 def write_text_encoder(folder: Path, config: TextConfig, seed: int) -> None:

@@ -1,32 +1,31 @@
-"""From a prompt to a clip with sound, in one stage at the size asked for."""
+"""From a prompt, and what else is given, to a clip with sound: in one stage, or in two with a refinement."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
 from ltx2.checkpoint import Modules, load
+from ltx2.conditioning import Conditions, delivered_audio
 from ltx2.config import LTX2Config
 from ltx2.cost import CostLog
-from ltx2.denoise import GuidedDenoiser
 from ltx2.gemma import GemmaEncoder
-from ltx2.perturbation import plan_blocks
-from ltx2.rope import audio_positions, video_positions
-from ltx2.sample import Callback, Latents, NoiseSource, sample_euler
-from ltx2.schedule import sigmas_for
+from ltx2.generation import Generation
+from ltx2.lora import Lora, LoraFusion, load_lora
+from ltx2.plan import StagePlan, plan_stages
+from ltx2.sample import Callback, Latents, NoiseSource
 from ltx2.settings import SamplingSettings
 from ltx2.text import TextEmbeddings
 from ltx2.types import AudioLatentShape, AudioVideo, VideoLatentShape, VideoPixelShape
+from ltx2.upsampler import LatentUpsampler
+from ltx2.upsampler_checkpoint import load_upsampler
 
 TEXT_ENCODER_FOLDER = "text_encoder"
-
-
-class _Shapes(NamedTuple):
-    video: VideoLatentShape
-    audio: AudioLatentShape
+UPSAMPLER_FOLDER = "spatial_upsampler"
 
 
 class Pipeline:
@@ -35,14 +34,25 @@ class Pipeline:
     Args:
         modules: From `ltx2.checkpoint.load`, on one device and of one dtype.
         text_encoder: The language model the checkpoint was trained with.
+        upsampler: Doubles height and width of the checkpoint's latents; needed for two stages.
+        lora: What settings with a `lora_strength` fuse; for the published model's second stage, the distilled LoRA.
 
     Raises:
-        ValueError: A language model of another width or depth.
+        ValueError: A language model of another width or depth, an upsampler of another kind, a LoRA of another model.
     """
 
-    def __init__(self, modules: Modules, text_encoder: GemmaEncoder) -> None:
+    def __init__(
+        self,
+        modules: Modules,
+        text_encoder: GemmaEncoder,
+        *,
+        upsampler: LatentUpsampler | None = None,
+        lora: Lora | None = None,
+    ) -> None:
         self.modules = modules
         self.text_encoder = text_encoder
+        self.upsampler = upsampler
+        self.lora = lora
         self.device = modules.transformer.patchify_proj.weight.device
         self.dtype = modules.transformer.patchify_proj.weight.dtype
         text, gemma = modules.config.text, text_encoder.model.config
@@ -52,6 +62,11 @@ class Pipeline:
                 f"the text encoder gives {found[1]} hidden states of width {found[0]}; the checkpoint was trained "
                 f"with {expected[1]} of width {expected[0]}: pass text_encoder=, the folder of that Gemma 3"
             )
+        if upsampler is not None:
+            _check_upsampler(upsampler, modules.config)
+        self._loras = LoraFusion(modules)
+        if lora is not None:
+            self._loras.set((lora, 0.0))  # fuses nothing, but refuses a LoRA that does not fit
 
     @classmethod
     def load(
@@ -59,6 +74,8 @@ class Pipeline:
         path: str | Path,
         *,
         text_encoder: str | Path | None = None,
+        upsampler: str | Path | None = None,
+        lora: str | Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> "Pipeline":
@@ -67,6 +84,9 @@ class Pipeline:
         Args:
             path: A checkpoint in the published layout, or a folder with one.
             text_encoder: Folder of a Gemma 3 in Hugging Face layout; `text_encoder` beside the checkpoint if None.
+            upsampler: File of a spatial latent upsampler; if None, the one in `spatial_upsampler` beside the
+                checkpoint, where there is one.
+            lora: File of a LoRA that settings may fuse.
             device: Where everything runs.
             dtype: Of all weights and activations; latents stay float32.
 
@@ -74,13 +94,16 @@ class Pipeline:
             FileNotFoundError: Nothing at a path.
             ValueError: A file that is broken, unsupported or does not fit (see `ltx2.checkpoint.load`).
         """
-        path = Path(path)
-        folder = (
-            (path if path.is_dir() else path.parent) / TEXT_ENCODER_FOLDER if text_encoder is None else text_encoder
-        )
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        given = folder / TEXT_ENCODER_FOLDER if text_encoder is None else text_encoder
+        upsampler = find_upsampler(folder) if upsampler is None else upsampler
         modules = load(path, device=device, dtype=dtype)
-        gemma = GemmaEncoder.load(folder, max_tokens=modules.config.text.max_tokens, device=device, dtype=dtype)
-        return cls(modules, gemma)
+        return cls(
+            modules,
+            GemmaEncoder.load(given, max_tokens=modules.config.text.max_tokens, device=device, dtype=dtype),
+            upsampler=None if upsampler is None else load_upsampler(upsampler, device=device, dtype=dtype),
+            lora=None if lora is None else load_lora(lora),
+        )
 
     @property
     def config(self) -> LTX2Config:
@@ -99,6 +122,7 @@ class Pipeline:
         fps: Fraction | int = 24,
         negative_prompt: str = "",
         settings: SamplingSettings | None = None,
+        conditions: Conditions | None = None,
         callback: Callback | None = None,
     ) -> AudioVideo:
         """Generate one clip.
@@ -107,66 +131,92 @@ class Pipeline:
             prompt: What to show and sound.
             seed: The same seed means the same noise on every device.
             num_frames: 8k + 1.
-            height: Multiple of 32, at least 64.
-            width: Multiple of 32, at least 64.
+            height: Multiple of 32, at least 64; twice that with two stages.
+            width: Multiple of 32, at least 64; twice that with two stages.
             fps: Frames per second.
             negative_prompt: What to guide away from; used if the guidance has a text term.
-            settings: Steps, guidance and schedule; `SamplingSettings()` if None.
-            callback: Called after each step.
+            settings: Steps, guidance, schedule and stages; `SamplingSettings()` if None. `ltx2.PIPELINES` names some.
+            conditions: Pictures, sound or video that are given; None for none.
+            callback: Called after each step of each stage.
 
         Returns:
-            The clip, with the cost of the stages `text`, `denoise`, `video_decode`, `audio_decode`.
+            The clip, with the cost of the stages `text`, `denoise`, (`upsample`, `refine`,) `video_decode`,
+            `audio_decode`. Given sound or video is returned as it was given.
 
         Raises:
-            ValueError: A size, seed or setting the model cannot run; raised before any work.
+            ValueError: A size, seed, setting or condition the model cannot run; raised before any work.
         """
-        settings = settings or SamplingSettings()
-        fps = Fraction(fps)
-        shapes = self._shapes(VideoPixelShape(1, num_frames, height, width, fps))
-        sigmas = sigmas_for(settings.schedule, settings.steps, shapes.video.token_count)
-        self._check(settings, seed)
+        settings, conditions = settings or SamplingSettings(), conditions or Conditions()
+        pixels = VideoPixelShape(1, num_frames, height, width, Fraction(fps))
+        plans = plan_stages(self.config, pixels, seed=seed, settings=settings, conditions=conditions)
+        self._check_parts(plans)
         log = CostLog(self.device)
         with log.stage("text"):
-            embeddings = self._encode(prompt, negative_prompt if "text" in settings.guidance.passes else None)
-        with log.stage("denoise"):
-            denoiser = self._denoiser(embeddings, shapes, fps, settings)
-            noise = NoiseSource(seed, self.device).latents(shapes.video.token_shape, shapes.audio.token_shape)
-            latents = sample_euler(denoiser, noise, sigmas, callback=callback)
-            self._check_finite(latents)
+            guided = any("text" in plan.guidance.passes for plan in plans)
+            embeddings = self._encode(prompt, negative_prompt if guided else None)
+        generation = Generation(
+            self.modules,
+            embeddings,
+            conditions,
+            noise=NoiseSource(seed, self.device),
+            batch_passes=settings.batch_passes,
+            callback=callback,
+        )
+        latents, evaluations = self._sample(generation, plans, log)
         with log.stage("video_decode"):
-            video = self._decode_video(latents.video, shapes.video)
+            video = self._video(latents, plans[-1], conditions)
         with log.stage("audio_decode"):
-            waveform = self._decode_audio(latents.audio, shapes.audio)
+            waveform, rate_hz = self._audio(latents, plans[-1], conditions)
         return AudioVideo(
             video=video,
-            fps=fps,
+            fps=pixels.fps,
             waveform=waveform,
-            rate_hz=self.config.vocoder.rate_hz,
+            rate_hz=rate_hz,
             stages=log.stages,
-            nfe=denoiser.nfe,
+            nfe=sum(evaluations),
+            nfe_refine=sum(evaluations[1:]),
         )
 
-    def _shapes(self, pixels: VideoPixelShape) -> _Shapes:
-        pixels.validate()
-        audio = self.config.audio_vae
-        return _Shapes(
-            VideoLatentShape.from_pixel_shape(pixels, channels=self.config.video_vae.latent_channels),
-            AudioLatentShape.from_pixel_shape(
-                pixels, channels=audio.latent_channels, mel_bins=audio.latent_mel_bins, rate_hz=audio.latent_rate_hz
-            ),
-        )
-
-    def _check(self, settings: SamplingSettings, seed: int) -> None:
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
-        perturbations = [settings.guidance.perturbation(name) for name in settings.guidance.passes]
-        plan_blocks(perturbations, num_layers=self.config.transformer.num_layers)
-
-    def _check_finite(self, latents: Latents) -> None:
-        if not all(x.isfinite().all() for x in latents):
+    def _check_parts(self, plans: tuple[StagePlan, ...]) -> None:
+        """Refuse settings that need what is not loaded."""
+        if len(plans) > 1 and self.upsampler is None:
             raise ValueError(
-                f"the latents are not finite after denoising in {self.dtype}; load with a wider dtype, or guide less"
+                "two stages need a spatial latent upsampler and none is loaded: pass upsampler=, the file "
+                f"(ltx-2-spatial-upscaler-x2-1.0.safetensors), or put it into {UPSAMPLER_FOLDER} beside the checkpoint"
             )
+        strengths = [plan.lora_strength for plan in plans if plan.lora_strength]
+        if strengths and self.lora is None:
+            raise ValueError(
+                f"the settings fuse a LoRA at strength {strengths[-1]} and none is loaded: pass lora=, the file "
+                "(for the published model ltx-2-19b-distilled-lora-384.safetensors), or set lora_strength to 0"
+            )
+
+    def _sample(
+        self, generation: Generation, plans: tuple[StagePlan, ...], log: CostLog
+    ) -> tuple[Latents, tuple[int, ...]]:
+        """Latents of the last stage, and the evaluations of each."""
+        latents, evaluations = None, []
+        for i, plan in enumerate(plans):
+            if latents is not None and self.upsampler is not None:
+                with log.stage("upsample"):
+                    latents = generation.enlarge(self.upsampler, latents, plans[i - 1].video)
+            with log.stage(plan.name), self._fused(plan.lora_strength):
+                latents, nfe = generation.sample(plan, latents)
+            evaluations.append(nfe)
+        assert latents is not None
+        return latents, tuple(evaluations)
+
+    @contextmanager
+    def _fused(self, strength: float) -> Iterator[None]:
+        """Run with the LoRA fused; afterwards the weights have their own bits again."""
+        if self.lora is None or strength == 0:
+            yield
+            return
+        self._loras.set((self.lora, strength))
+        try:
+            yield
+        finally:
+            self._loras.set()
 
     def _encode(self, prompt: str, negative_prompt: str | None) -> TextEmbeddings:
         """Contexts of the prompt and, in row 1, of the negative prompt, each encoded alone so that the bits of one do
@@ -176,18 +226,13 @@ class Pipeline:
         rows = [self.modules.connectors(*self.text_encoder([text])) for text in prompts]
         return TextEmbeddings(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
-    def _denoiser(
-        self, embeddings: TextEmbeddings, shapes: _Shapes, fps: Fraction, settings: SamplingSettings
-    ) -> GuidedDenoiser:
-        transformer = self.modules.transformer
-        return GuidedDenoiser(
-            transformer,
-            embeddings,
-            video_rope=transformer.video_rope(video_positions(shapes.video, fps, self.device)),
-            audio_rope=transformer.audio_rope(audio_positions(shapes.audio, self.config.audio_vae, self.device)),
-            guidance=settings.guidance,
-            batch_passes=settings.batch_passes,
-        )
+    def _video(self, latents: Latents, plan: StagePlan, conditions: Conditions) -> Tensor:
+        return self._decode_video(latents.video, plan.video) if conditions.video is None else conditions.video.cpu()
+
+    def _audio(self, latents: Latents, plan: StagePlan, conditions: Conditions) -> tuple[Tensor, int]:
+        if conditions.audio is None:
+            return self._decode_audio(latents.audio, plan.audio), self.config.vocoder.rate_hz
+        return delivered_audio(conditions.audio, float(plan.pixels.duration_s)), conditions.audio.rate_hz
 
     def _decode_video(self, tokens: Tensor, shape: VideoLatentShape) -> Tensor:
         latent = rearrange(tokens, "b (f h w) c -> b c f h w", f=shape.frames, h=shape.height, w=shape.width)
@@ -200,3 +245,27 @@ class Pipeline:
         log_mel = self.modules.audio_vae.decode(latent.to(self.dtype))
         waveform = self.modules.vocoder(log_mel)
         return rearrange(waveform, "1 c n -> c n").float().cpu().contiguous()
+
+
+def find_upsampler(folder: Path) -> Path | None:
+    """The upsampler's file in `spatial_upsampler` of a checkpoint's folder; None if there is none.
+
+    Raises:
+        ValueError: Several files.
+    """
+    files = sorted((folder / UPSAMPLER_FOLDER).glob("*.safetensors"))
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise ValueError(f"{folder / UPSAMPLER_FOLDER} holds several files ({names}); pass upsampler=, one of them")
+    return files[0] if files else None
+
+
+def _check_upsampler(upsampler: LatentUpsampler, config: LTX2Config) -> None:
+    channels, expected = upsampler.config.in_channels, config.video_vae.latent_channels
+    if channels != expected:
+        raise ValueError(f"the upsampler is for latents of {channels} channels; the checkpoint's have {expected}")
+    if upsampler.config.output_size(3, 4, 4) != (3, 8, 8):
+        size = upsampler.config.output_size(3, 4, 4)
+        raise ValueError(
+            f"the upsampler makes {size} of a latent of (3, 4, 4); two stages need the spatial one, (3, 8, 8)"
+        )

@@ -30,17 +30,24 @@ class VideoPixelShape(NamedTuple):
         """Seconds of video."""
         return self.frames / self.fps
 
-    def validate(self) -> None:
-        """Raise ValueError unless the video VAE can represent this shape: 8k+1 frames, sides 32k and at least 64."""
+    def validate(self, *, stages: int = 1) -> None:
+        """Raise ValueError unless the video VAE can represent this shape: 8k+1 frames, sides 32k and at least 64.
+
+        With two stages the same must hold for half the height and width.
+        """
+        cell = SPACE_FACTOR * stages
+        needed = "it" if stages == 1 else "with two stages it"
         if self.frames < 1 or self.frames % TIME_FACTOR != 1:
             below = max(self.frames - 1, 0) // TIME_FACTOR * TIME_FACTOR + 1
             raise ValueError(
                 f"num_frames is {self.frames}; it must be 8k + 1: use {below} or {below + TIME_FACTOR}",
             )
         for name, size in (("height", self.height), ("width", self.width)):
-            if size < 2 * SPACE_FACTOR or size % SPACE_FACTOR:
-                near = max(2, round(size / SPACE_FACTOR)) * SPACE_FACTOR
-                raise ValueError(f"{name} is {size}; it must be a multiple of 32 and at least 64: use {near}")
+            if size < 2 * cell or size % cell:
+                near = max(2, round(size / cell)) * cell
+                raise ValueError(
+                    f"{name} is {size}; {needed} must be a multiple of {cell} and at least {2 * cell}: use {near}"
+                )
         if self.fps <= 0:
             raise ValueError(f"fps is {self.fps}; it must be positive")
 
@@ -124,4 +131,6 @@ class AudioVideo:
     rate_hz: int
     stages: tuple[StageCost, ...]
     nfe: int
-    """Network function evaluations: transformer passes per sample, guidance passes counted one by one."""
+    """Network function evaluations: transformer passes per sample, guidance passes and tiles counted one by one."""
+    nfe_refine: int = 0
+    """Those of them at full size, in the second of two stages."""

@@ -149,7 +149,7 @@ def test_a_folder_torn_by_a_power_cut_is_written_again(tmp_path, monkeypatch, da
     monkeypatch.setenv("LTX2_EVAL_CACHE", str(tmp_path))
     folder = nano_folder()
     whole = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert len(whole) == 6
+    assert len(whole) == 7
     weights = folder / "text_encoder/model.safetensors"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-1] + b"\0")

@@ -28,6 +28,7 @@ def test_same_seed_same_bytes_in_another_process(tmp_path: Path) -> None:
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
     assert set(digests(tmp_path / "a")) == {
         "ltx2-nano.safetensors",
+        "spatial_upsampler/ltx2-nano-spatial-upscaler-x2.safetensors",
         "text_encoder/config.json",
         "text_encoder/model.safetensors",
         "text_encoder/tokenizer.json",

@@ -14,11 +14,11 @@ _RECEIPT = "receipt.json"
 
 def nano_folder() -> Path:
     """Folder of the bundled model: written from a seed on first use (the weights are untrained), then kept."""
-    from ltx2 import NANO
+    from ltx2.config import NANO, NANO_SPATIAL_UPSAMPLER
     from ltx2.nano import write_untrained
     from ltx2.nano_vocabulary import build_tokenizer
 
-    made_of = canonical_hash([repr(NANO), build_tokenizer().to_str()])[:12]
+    made_of = canonical_hash([repr(NANO), repr(NANO_SPATIAL_UPSAMPLER), build_tokenizer().to_str()])[:12]
     folder = cache_root() / "models" / f"nano-untrained-{_UNTRAINED_SEED}-{made_of}"
     if not _is_whole(folder):
         make_folder(folder.parent)
