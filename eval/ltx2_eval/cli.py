@@ -123,6 +123,29 @@ def report(
     report_command(_given(locals()))
 
 
+@app.command(epilog="Example: ltx2-eval compare runs/old/nano runs/new/nano --primary fvd --primary av_align")
+def compare(
+    a: Annotated[Path, typer.Argument(help="Run folder A, the one to compare with.")],
+    b: Annotated[Path, typer.Argument(help="Run folder B; differences are B - A.")],
+    metric: options.Metrics = None,
+    primary: Annotated[
+        list[str] | None,
+        typer.Option(help="Metric declared to decide; repeat.", show_default="those of `ltx2-eval list metrics`"),
+    ] = None,
+    reference: options.ReferenceName = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write compare.md and compare.json here.")
+    ] = None,
+    device: options.Device = "cpu",
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Say how B differs from A, paired by prompt and seed, and how sure that is."""
+    from ltx2_eval.commands.compare import compare_command
+
+    compare_command(_given(locals()))
+
+
 @app.command(name="list", epilog="Example: ltx2-eval list metrics")
 def list_(
     what: Annotated[

@@ -20,6 +20,7 @@ OPTIONS = {
     "--retry-failed --seed --size --suite",
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
     "report": "--baseline --debug --json --no-strict --out --strict",
+    "compare": "--debug --device --json --metric --out --primary --reference",
     "list": "--debug --json",
     "doctor": "--debug --json",
     "weights pull": "--debug --json --profile",

@@ -137,6 +137,28 @@ class KernelOverClips:
         of_draws = ((w @ pairs * w).sum(dim=1) - w @ itself) / (n * (n - 1))
         return [_finite(float(value)) for value in self.scale * (of_draws + within - 2 * (w @ cross) / (n * m))]
 
+    def terms(
+        self, generated: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]], groups: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """(g, g) terms, over pairs of groups (prompts, sorted), whose mean off the diagonal varies as the distance.
+
+        Mean kernel between the rows of two groups, less the mean kernel of each to the reference, scaled. What only
+        depends on the reference is left out: it moves the value, not its variance. For standard errors.
+        """
+        rows, owners = joined(generated, "generated")
+        real = joined(reference, "reference")[0]
+        kernel, names = self.fitted(real), sorted(set(groups))
+        of_clips = torch.tensor([names.index(group) for group in groups])
+        member = torch.zeros(len(rows), len(names), dtype=torch.float64).scatter_(1, of_clips[owners][:, None], 1.0)
+        member = member / member.sum(dim=0)
+        pairs, cross = torch.zeros(len(names), len(names), dtype=torch.float64), []
+        for block, part in zip(rows.split(_BLOCK), member.split(_BLOCK), strict=True):
+            pairs += part.T @ kernel(block, rows) @ member
+            cross.append(part.T @ kernel(block, real).mean(dim=1))
+        to_reference = torch.stack(cross).sum(dim=0)
+        terms: NDArray[np.float64] = (self.scale * (pairs - to_reference[:, None] - to_reference)).cpu().numpy()
+        return terms
+
 
 class KernelDistance(Metric):
     """Unbiased MMD² over features that arrive in pieces; keeps them in float32, and states merge over processes.

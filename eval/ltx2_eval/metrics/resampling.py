@@ -50,10 +50,15 @@ def replicates(
         raise ValueError(f"{len(generated)} clips and {len(prompt_ids)} prompt ids, expected one of each per clip")
     if len(set(prompt_ids)) < 2:
         return ()
+    return tuple(on_draws(distance, generated, reference, counts))
+
+
+def on_draws(distance: Compare, generated: Clips, reference: Clips, counts: NDArray[np.int64]) -> list[float]:
+    """The distance for each row of `counts` (draws, clips): how many times each generated clip is in the set."""
     if isinstance(distance, _Prepared):
-        return tuple(distance.on_draws(generated, reference, counts))
+        return list(distance.on_draws(generated, reference, counts))
     indices = (np.repeat(np.arange(len(generated)), row).tolist() for row in counts)
-    return tuple(distance([generated[i] for i in index], reference) for index in indices)
+    return [distance([generated[i] for i in index], reference) for index in indices]
 
 
 def draw_counts(prompt_ids: Sequence[str], n: int, seed: int) -> NDArray[np.int64]:

@@ -1,0 +1,57 @@
+"""`compare`."""
+
+import sys
+from pathlib import Path
+
+from ltx2_benchmarks.nearest import unknown
+from ltx2_eval.commands.options import Given
+from ltx2_eval.commands.resolve import device_of
+from ltx2_eval.metrics.catalogue import PRIMARY, catalogue
+from ltx2_eval.paired_sets import paired_sets
+from ltx2_reports.contrast import Contrasts, contrast_runs
+from ltx2_reports.contrast_render import render_markdown, render_terminal
+from ltx2_reports.contrast_words import facts
+from ltx2_reports.escape import for_json
+from ltx2_reports.records import Run, read_run
+from ltx2_reports.store import atomic_write
+
+_PIPE_WIDTH = 140
+
+
+def compare_command(given: Given) -> None:
+    """Compare two runs and print the table, or JSON."""
+    first, second = (read_run(Path(path).expanduser()) for path in (given.a, given.b))
+    known = {*catalogue(), *_scored(first), *_scored(second)}
+    for name in (*(given.metric or ()), *(given.primary or ())):
+        if name not in known:
+            raise ValueError(unknown("metric", name, known))
+    contrasts = contrasts_of(first, second, given, primary=given.primary or PRIMARY, metrics=given.metric or ())
+    if given.out is not None:
+        out = Path(given.out).expanduser()
+        atomic_write(out / "compare.md", render_markdown(contrasts))
+        atomic_write(out / "compare.json", for_json(facts(contrasts)) + "\n")
+    if given.json:
+        print(for_json(facts(contrasts)))
+    else:
+        _print(contrasts)
+
+
+def contrasts_of(
+    first: Run, second: Run, given: Given, *, primary: tuple[str, ...] = (), metrics: tuple[str, ...] = ()
+) -> Contrasts:
+    """Contrasts of two runs, set metrics drawn again on the shared clips wherever their features are at hand."""
+    names = sorted(metrics or _scored(first) & _scored(second))
+    sets, notes = paired_sets(first, second, names, reference=given.reference, device=device_of(given.device))
+    made = contrast_runs(first, second, primary=primary, metrics=metrics, sets=sets)
+    return made.with_notes(notes)
+
+
+def _scored(run: Run) -> set[str]:
+    return {line.metric for line in run.values.values()}
+
+
+def _print(contrasts: Contrasts) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console.print(render_terminal(contrasts))

@@ -1,0 +1,130 @@
+"""Writers of a contrast: a terminal and Markdown; `contrast_words.facts` serves programs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ltx2_reports.contrast import Contrast, Contrasts
+from ltx2_reports.contrast_words import is_significant, p_text, sentence, shown_values
+from ltx2_reports.escape import for_markdown, for_terminal
+from ltx2_reports.numbers import ARROWS, readable_unit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+HEAD = ("metric", "A", "B", "B − A", "95 % interval", "p", "Holm p", "finds ≥", "B ahead", "prompts")
+
+
+def heading(contrasts: Contrasts) -> list[str]:
+    """Who A and B are."""
+    sides = (("A", contrasts.first), ("B", contrasts.second))
+    return [f"{name}: {run.header.spec.system} ({run.folder})" for name, run in sides]
+
+
+def notes(contrasts: Contrasts) -> list[str]:
+    """What was left out: metrics, then clips; the same sentence once for all metrics it holds for."""
+    said: dict[str, list[str]] = {}
+    for contrast in contrasts.contrasts:
+        for text in contrast.excluded:
+            said.setdefault(text, []).append(contrast.metric.id)
+    failed = [
+        f"{name}: {count} of {len(run.clips)} clips could not be made"
+        for name, run in (("A", contrasts.first), ("B", contrasts.second))
+        if (count := sum(clip.reason is not None for clip in run.clips.values()))
+    ]
+    return [*failed, *contrasts.left_out, *(f"{', '.join(ids)}: {text}" for text, ids in said.items())]
+
+
+def legend(contrasts: Contrasts) -> list[str]:
+    """What the columns mean."""
+    return [
+        f"Paired by prompt and seed; interval: bootstrap over prompts ({contrasts.resamples} draws); p: sign flips, or "
+        "swapped labels for set metrics; Holm p: corrected within primary (bold) or exploratory metrics.",
+        "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half.",
+    ]
+
+
+def cells(contrast: Contrast) -> tuple[str, ...]:
+    """One row of the table as text."""
+    a, b, difference, limits, least = shown_values(contrast)
+    _, unit = readable_unit(contrast.metric.unit, max(abs(contrast.first), abs(contrast.second)))
+    arrow = ARROWS[contrast.metric.direction]
+    name = f"{contrast.metric.id}{f' ({unit})' if unit else ''}{' ' + arrow if arrow else ''}"
+    rate = contrast.win_rate
+    wins = "—" if rate is None else f"{rate.rate:.0%} [{rate.low:.0%}, {rate.high:.0%}]"
+    ps = (p_text(contrast.p), p_text(contrast.p_holm))
+    return (name, a, b, difference, limits, *ps, least, wins, str(contrast.prompts))
+
+
+def category_rows(contrasts: Contrasts) -> list[tuple[str, ...]]:
+    """Primary metrics by category: metric, category, difference, interval, prompts; of all where none is primary."""
+    chosen = [c for c in contrasts.contrasts if c.primary] or list(contrasts.contrasts)
+    rows = []
+    for contrast in chosen:
+        for part in contrast.categories:
+            _, _, difference, limits, _ = shown_values(replace(contrast, difference=part.difference))
+            rows.append((contrast.metric.id, part.category, difference, limits, str(part.difference.n)))
+    return rows
+
+
+def render_terminal(contrasts: Contrasts) -> "RenderableType":
+    """Tables, sentences and notes for `rich.console.Console.print`."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(_one_line(line)) for line in heading(contrasts)]
+    parts += [Text(), _table(HEAD, [(c.primary, is_significant(c), cells(c)) for c in contrasts.contrasts]), Text()]
+    parts += [Text(_one_line(f"{c.metric.id}: {sentence(c)}")) for c in contrasts.contrasts]
+    categories = category_rows(contrasts)
+    if categories:
+        parts += [Text("\nBy category (exploratory, not corrected)", style="bold")]
+        parts += [_table(CATEGORY_HEAD, [(False, False, row) for row in categories])]
+    parts.append(Text())
+    parts += [Text(f"! {_one_line(note)}", style="yellow") for note in notes(contrasts)]
+    parts += [Text(line, style="dim") for line in legend(contrasts)]
+    return Group(*parts)
+
+
+CATEGORY_HEAD = ("metric", "category", "B − A", "95 % interval", "prompts")
+
+
+def render_markdown(contrasts: Contrasts) -> str:
+    """The same in GitHub-flavoured Markdown."""
+    lines = [f"- {for_markdown(line)}" for line in heading(contrasts)]
+    lines += ["", *_markdown_table(HEAD, [(c.primary, cells(c)) for c in contrasts.contrasts]), ""]
+    lines += [f"- **{for_markdown(c.metric.id)}**: {for_markdown(sentence(c))}" for c in contrasts.contrasts]
+    categories = category_rows(contrasts)
+    if categories:
+        lines += ["", "By category (exploratory, not corrected)", ""]
+        lines += _markdown_table(CATEGORY_HEAD, [(False, row) for row in categories])
+    lines += ["", *(f"- {for_markdown(note)}" for note in (*notes(contrasts), *legend(contrasts)))]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[tuple[bool, Sequence[str]]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for strong, row in rows:
+        first = f"**{for_markdown(row[0])}**" if strong else for_markdown(row[0])
+        lines.append(f"| {' | '.join([first, *map(for_markdown, row[1:])])} |")
+    return lines
+
+
+def _table(head: Sequence[str], rows: Sequence[tuple[bool, bool, Sequence[str]]]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for place, name in enumerate(head):
+        table.add_column(Text(name), justify="left" if place == 0 else "right", overflow="fold")
+    for strong, told, row in rows:
+        styles = ["bold" if strong else "", *[""] * (len(row) - 1)]
+        if told and len(row) > 3:
+            styles[3] = "bold"
+        table.add_row(*(Text(_one_line(cell), style=style) for cell, style in zip(row, styles, strict=True)))
+    return table
+
+
+def _one_line(text: str) -> str:
+    return for_terminal(" ".join(text.split()))

@@ -1,0 +1,164 @@
+"""A contrast in words: one plain sentence per metric, and what every number means."""
+
+from ltx2_reports.contrast import Contrast, Contrasts
+from ltx2_reports.numbers import decimals_of, format_limits, format_number, readable_unit, scaled
+from ltx2_reports.statistics import LEAST_PROMPTS, Interval
+
+ALPHA = 0.05
+_WORDS = {
+    ("up", True): "better",
+    ("up", False): "worse",
+    ("down", True): "worse",
+    ("down", False): "better",
+    ("zero", True): "farther from 0",
+    ("zero", False): "nearer to 0",
+    ("none", True): "higher",
+    ("none", False): "lower",
+}
+
+
+def is_significant(contrast: Contrast) -> bool:
+    """Whether the difference is told from zero, corrected for the metrics of its family."""
+    return contrast.p_holm is not None and contrast.p_holm < ALPHA
+
+
+def side_of(contrast: Contrast) -> str:
+    """`better`, `worse`, `higher`, ... of B, by the sign of the difference."""
+    return _WORDS[contrast.metric.direction, contrast.difference.value > 0]
+
+
+def sentence(contrast: Contrast) -> str:
+    """What the numbers of one metric say, in plain English.
+
+    Five cases: equal, too little for a test, too few prompts to pass one, told from chance, not told.
+    """
+    prompts = _prompts(contrast.prompts)
+    if contrast.is_equal:
+        return f"A and B are equal on {'the one prompt' if contrast.prompts == 1 else 'every one of the ' + prompts}."
+    amount = _amount(contrast, abs(contrast.difference.value))
+    if contrast.prompts < 2 or contrast.p is None:
+        return f"B is {side_of(contrast)} by {amount} on {prompts}; that is too little for an interval or a test."
+    if contrast.prompts < LEAST_PROMPTS:
+        return (
+            f"B is {side_of(contrast)} by {amount} on {prompts}; no test on fewer than {LEAST_PROMPTS} prompts can "
+            "tell a difference from chance."
+        )
+    if is_significant(contrast):
+        sure = f"({_interval(contrast)}, {_p(contrast)})"
+        return f"B is {side_of(contrast)} by {amount} {sure} on {prompts}{_wins(contrast)}."
+    least = contrast.detectable
+    blind = f"; a difference of {_amount(contrast, least)} would have been found with 80 % chance" if least else ""
+    found = "Not told from chance among this many metrics" if (contrast.p or 1) < ALPHA else "No difference was found"
+    return f"{found}, on {prompts} ({_interval(contrast)}, {_p(contrast)}){blind}."
+
+
+def _prompts(count: int) -> str:
+    return f"{count} prompt{'s' * (count != 1)}"
+
+
+def _wins(contrast: Contrast) -> str:
+    rate = contrast.win_rate
+    if rate is None:
+        return ""
+    ties = f", {rate.ties} ties" if rate.ties else ""
+    return f"; it is ahead on {rate.wins} of {rate.wins + rate.losses + rate.ties}{ties}"
+
+
+def _amount(contrast: Contrast, value: float) -> str:
+    factor, unit = readable_unit(contrast.metric.unit, _largest(contrast))
+    shown = scaled(contrast.difference, factor)
+    return f"{format_number(value * factor, decimals_of(shown))}{' ' + unit if unit else ''}"
+
+
+def _interval(contrast: Contrast) -> str:
+    factor, unit = readable_unit(contrast.metric.unit, _largest(contrast))
+    return (
+        f"95 % interval {format_limits(scaled(contrast.difference, factor), signed=True)}{' ' + unit if unit else ''}"
+    )
+
+
+def _largest(contrast: Contrast) -> float:
+    return max(abs(contrast.first), abs(contrast.second))
+
+
+def _p(contrast: Contrast) -> str:
+    assert contrast.p_holm is not None
+    return f"Holm p {p_text(contrast.p_holm)}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value with as many digits as it deserves; never zero.
+
+    >>> p_text(0.00001), p_text(0.0321), p_text(None)
+    ('<0.001', '0.032', '—')
+    """
+    if p is None:
+        return "—"
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def shown_values(contrast: Contrast) -> tuple[str, str, str, str, str]:
+    """A, B, difference, interval and detectable difference as text, in a readable unit, and to matching digits."""
+    factor, _ = readable_unit(contrast.metric.unit, _largest(contrast))
+    shown = scaled(contrast.difference, factor)
+    decimals = decimals_of(shown)
+    sides = [format_number(value * factor, decimals) for value in (contrast.first, contrast.second)]
+    least = "—" if contrast.detectable is None else format_number(contrast.detectable * factor, decimals)
+    return sides[0], sides[1], format_number(shown.value, decimals, signed=True), _limits(shown), least
+
+
+def _limits(interval: Interval) -> str:
+    return format_limits(interval, signed=True) or "—"
+
+
+def facts(contrasts: Contrasts) -> dict[str, object]:
+    """Everything for programs, numbers in full."""
+    sides = {"A": contrasts.first, "B": contrasts.second}
+    return {
+        **{
+            name: {"system": run.header.spec.system, "folder": str(run.folder), "suite": run.header.spec.suite.label}
+            for name, run in sides.items()
+        },
+        "level": contrasts.level,
+        "resamples": contrasts.resamples,
+        "left_out": list(contrasts.left_out),
+        "metrics": [_facts(contrast) for contrast in contrasts.contrasts],
+    }
+
+
+def _facts(contrast: Contrast) -> dict[str, object]:
+    rate = contrast.win_rate
+    return {
+        "metric": contrast.metric.id,
+        "title": contrast.metric.title,
+        "unit": contrast.metric.unit,
+        "direction": contrast.metric.direction,
+        "protocol": contrast.protocol.identity,
+        "primary": contrast.primary,
+        "a": contrast.first,
+        "b": contrast.second,
+        "difference": contrast.difference.value,
+        "low": contrast.difference.low,
+        "high": contrast.difference.high,
+        "p": contrast.p,
+        "p_holm": contrast.p_holm,
+        "p_wilcoxon": contrast.p_wilcoxon,
+        "significant": is_significant(contrast),
+        "effect_size": contrast.effect_size,
+        "detectable": contrast.detectable,
+        "win_rate": None if rate is None else {slot: getattr(rate, slot) for slot in rate.__slots__},
+        "n_prompts": contrast.prompts,
+        "n_clips": contrast.clips,
+        "paired_by_seed": contrast.by_seed,
+        "excluded": list(contrast.excluded),
+        "categories": {
+            part.category: {
+                "difference": part.difference.value,
+                "low": part.difference.low,
+                "high": part.difference.high,
+                "n": part.difference.n,
+            }
+            for part in contrast.categories
+        },
+        "sentence": sentence(contrast),
+    }

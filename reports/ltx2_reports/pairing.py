@@ -1,0 +1,144 @@
+"""Two runs, one metric: the values that can be compared, clip by clip, and what was left out and why."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ltx2_reports.cells import MISSING_WORDS
+from ltx2_reports.records import MetricSpec, Protocol, Run, ValueRecord
+from ltx2_reports.statistics.draws import Array
+
+ClipKey = tuple[str, int]
+"""Prompt id and seed."""
+ByClip = dict[ClipKey, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paired:
+    """One clip metric of two runs on what both have."""
+
+    metric: MetricSpec
+    protocol: Protocol
+    prompts: tuple[str, ...]
+    """Shared prompts, sorted."""
+    first: Array
+    """(n,) mean over the shared seeds of each prompt."""
+    second: Array
+    clips: int
+    """Pairs of clips; without shared seeds the smaller number of clips on the shared prompts."""
+    by_seed: bool
+    """Whether clips of equal seeds were paired; else the seeds of each side were averaged."""
+    excluded: tuple[str, ...]
+    """What was left out, one sentence per reason."""
+    lost: float
+    """Share of the first run's values that have no partner in the second."""
+
+    @property
+    def differences(self) -> Array:
+        """(n,) second minus first."""
+        return self.second - self.first
+
+
+def pair(first: Run, second: Run, metric: str) -> Paired:
+    """Pair the clips of two runs on shared prompts and seeds.
+
+    Where the runs have prompts in common but no seed, the seeds of each prompt are averaged first. Of metrics whose
+    best value is zero the distance from zero is taken, since an offset of -40 ms is no better than one of 40 ms.
+
+    Raises:
+        ValueError: no prompt has a value on both sides; the message says why.
+    """
+    described = _described(first, metric)
+    ours, theirs = (_values(run, metric, described.metric) for run in (first, second))
+    shared = sorted(ours.keys() & theirs.keys())
+    by_seed = bool(shared)
+    sides = [{key: side[key] for key in shared} for side in (ours, theirs)] if by_seed else [ours, theirs]
+    grouped = [_by_prompt(side) for side in sides]
+    prompts = tuple(sorted(grouped[0].keys() & grouped[1].keys()))
+    excluded = tuple(_exclusions(first, second, metric, ours, theirs, by_seed))
+    if not prompts:
+        why = f": {'; '.join(excluded)}" if excluded else ""
+        raise ValueError(f"{metric}: no prompt has a value on both sides{why}")
+    means = [np.array([np.mean(side[prompt]) for prompt in prompts]) for side in grouped]
+    known = {prompt for prompt, _ in theirs}
+    lost = sum(key not in theirs if by_seed else key[0] not in known for key in ours) / len(ours)
+    return Paired(
+        metric=described.metric,
+        protocol=described.protocol,
+        prompts=prompts,
+        first=means[0],
+        second=means[1],
+        clips=min(sum(len(side[prompt]) for prompt in prompts) for side in grouped),
+        by_seed=by_seed,
+        excluded=excluded,
+        lost=lost,
+    )
+
+
+def clip_keys(run: Run) -> dict[ClipKey, str]:
+    """Samples of a run by prompt and seed."""
+    return {(clip.prompt_id, clip.seed): sample for sample, clip in run.clips.items()}
+
+
+def _described(run: Run, metric: str) -> "_Described":
+    lines = [line for line in run.of_metric(metric) if line.value is not None] or run.of_metric(metric)
+    if not lines:
+        raise ValueError(f"{metric}: {run.folder} has no record of it; score the run with --metric {metric}")
+    found = run.protocols[lines[0].protocol]
+    return _Described(metric=found.metric, protocol=found.protocol)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Described:
+    metric: MetricSpec
+    protocol: Protocol
+
+
+def _values(run: Run, metric: str, spec: MetricSpec) -> ByClip:
+    found: ByClip = {}
+    for key, sample in clip_keys(run).items():
+        line = run.values.get((sample, metric))
+        if line is not None and line.value is not None:
+            found[key] = abs(line.value) if spec.direction == "zero" else line.value
+    return found
+
+
+def _by_prompt(values: ByClip) -> dict[str, list[float]]:
+    grouped: dict[str, list[float]] = {}
+    for (prompt, _), value in sorted(values.items()):
+        grouped.setdefault(prompt, []).append(value)
+    return grouped
+
+
+def _exclusions(first: Run, second: Run, metric: str, ours: ByClip, theirs: ByClip, by_seed: bool) -> Iterable[str]:
+    keys = (clip_keys(first), clip_keys(second))
+    if not by_seed and ours and theirs:
+        yield "no clip with a value on both sides has the same seed: seeds were averaged, then paired by prompt"
+        shared_prompts = {prompt for prompt, _ in ours} & {prompt for prompt, _ in theirs}
+        gone = [key for side in (ours, theirs) for key in side if key[0] not in shared_prompts]
+        if gone:
+            yield f"{_clips(len(gone))} left out: the prompt has a value on one side only"
+        return
+    reasons: Counter[str] = Counter()
+    for key in sorted({*keys[0], *keys[1]}):
+        if key not in ours or key not in theirs:
+            sides = zip((first, second), keys, (ours, theirs), "AB", strict=True)
+            reasons[
+                "; ".join(_why(run, of.get(key), metric, name) for run, of, has, name in sides if key not in has)
+            ] += 1
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        yield f"{_clips(count)} left out: {reason}"
+
+
+def _why(run: Run, sample: str | None, metric: str, side: str) -> str:
+    if sample is None:
+        return f"not in {side}"
+    line: ValueRecord | None = run.values.get((sample, metric))
+    reason = line.reason if line is not None else run.clips[sample].reason
+    return f"{MISSING_WORDS[reason.kind] if reason is not None else 'not scored'} in {side}"
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip{'s' * (count != 1)}"
