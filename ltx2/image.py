@@ -57,6 +57,7 @@ def compressed(image: Tensor, crf: int) -> Tensor:
         pixels = image[:height, :width].contiguous().numpy()
         container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
+    buffer.seek(0)
     with av.open(buffer, "r") as container:
         frame = next(container.decode(video=0))
         return torch.from_numpy(frame.to_ndarray(format="rgb24"))
