@@ -1,0 +1,51 @@
+"""Which level of which degradation is measured for which metric."""
+
+from dataclasses import dataclass
+
+from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.validation.base import Degradation, Scale
+from ltx2_eval.validation.catalogue import DEGRADATIONS
+from ltx2_eval.validation.expectations import Expectation, Response, expectation_of, touches
+
+CLEAN = "clean"
+
+
+def place_of(degradation: Scale, level: float) -> str:
+    """Name of one level of one degradation, in journals and caches."""
+    return f"{degradation.id}@{level:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What is expected of one metric along one scale."""
+
+    entry: MetricEntry
+    scale: Scale
+    response: Response | None = None
+    """What it must see; None: it must stay still, or nothing is stated."""
+    still: bool = False
+    """Whether it must not move, beyond noise."""
+    untouched: bool = False
+    """Whether nothing that the metric needs is changed, so that it must not move at all."""
+    shown: bool = False
+    """Whether its course is shown without being judged."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """All levels where a course is expected or shown, the strongest elsewhere."""
+        return self.scale.levels if self.response is not None or self.shown else self.scale.extremes
+
+
+def aims_of(entry: MetricEntry) -> tuple[Aim, ...]:
+    """Every degradation that says something about a metric: what it must see, must not see, or may follow."""
+    expectation = expectation_of(entry)
+    found = (_aim(entry, degradation, expectation) for degradation in DEGRADATIONS.values())
+    return tuple(aim for aim in found if aim.response is not None or aim.still or aim.untouched or aim.shown)
+
+
+def _aim(entry: MetricEntry, degradation: Degradation, expectation: Expectation) -> Aim:
+    response = next((r for r in expectation.responses if r.degradation == degradation.id), None)
+    untouched = not touches(degradation, entry)
+    still = degradation.id in expectation.still and not untouched
+    shown = degradation.id in expectation.shown
+    return Aim(entry=entry, scale=degradation, response=response, still=still, untouched=untouched, shown=shown)
