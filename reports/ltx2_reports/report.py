@@ -80,10 +80,10 @@ def render_html(comparison: Comparison, runs: Sequence[Run] = (), folder: Path =
         "preload": "metadata" if players <= page.MOST_PRELOADED else "none",
         "plot_width": page.PLOT_WIDTH,
     }
-    return _environment().get_template("report.html.j2").render(content)
+    return page_environment().get_template("report.html.j2").render(content)
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
     """Every expression goes through the sanitiser; a misspelt name is an error."""
     return Environment(
         loader=PackageLoader("ltx2_reports", "templates"),
