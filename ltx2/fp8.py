@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 FP8 = torch.float8_e4m3fn
 _LARGEST = torch.finfo(FP8).max
+_CHUNK = 2**18
+"""Values converted at a time. Wide temporaries between the narrow results would leave holes all over the heap."""
 
 
 class Fp8Linear(nn.Module):
@@ -32,12 +34,22 @@ class Fp8Linear(nn.Module):
         like this because eight bits would round most of it away."""
 
     @classmethod
+    def like(cls, layer: nn.Linear, scale: float) -> "Fp8Linear":
+        """A layer of the same shape and device without values yet."""
+        return cls(torch.empty_like(layer.weight, dtype=FP8), scale, None if layer.bias is None else layer.bias.data)
+
+    @classmethod
     def quantize(cls, weight: Tensor, bias: Tensor | None) -> "Fp8Linear":
         """Store a wider weight, scaled so that its largest value is the largest of the 8-bit format."""
         weight = weight.detach()
-        largest = float(weight.abs().max())
+        low, high = weight.aminmax()
+        largest = max(float(high), -float(low))
         scale = largest / _LARGEST if largest else 1.0
-        return cls((weight.float() / scale).clamp(-_LARGEST, _LARGEST).to(FP8), scale, bias)
+        stored = torch.empty_like(weight, dtype=FP8, memory_format=torch.contiguous_format)
+        rows = max(1, _CHUNK // weight.shape[1])
+        for part, values in zip(stored.split(rows), weight.split(rows), strict=True):
+            part.copy_((values.float() / scale).clamp_(-_LARGEST, _LARGEST))
+        return cls(stored, scale, bias)
 
     def upcast(self, dtype: torch.dtype) -> Tensor:
         """The weight `(out, in)` as it is used."""

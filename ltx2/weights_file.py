@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from safetensors import safe_open
 from torch import Tensor
@@ -23,6 +23,7 @@ _ITEM_BITS = {
     "F4": 4,
 }
 _MAX_HEADER_BYTES = 100_000_000
+_MAPPED_BYTES = 128_000_000
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive (a PyTorch .pt or .ckpt file?)",
     b"\x80": "a Python pickle",
@@ -58,19 +59,28 @@ class WeightsFile:
     metadata: Mapping[str, str]
 
     def read(self) -> Iterator[tuple[str, Tensor]]:
-        """The tensors one by one, backed by the mapped file (pages are read when touched)."""
+        """The tensors one by one, backed by the mapped file (pages are read when touched).
+
+        The file is mapped anew after every 128 MB: pages that were touched stay in memory as long as their mapping
+        does, so that a reader who copies every tensor would end with the whole file in memory beside the copies.
+        """
+        for names in _groups(self.tensors):
+            with safe_open(self.path, framework="pt") as file:
+                for name in names:
+                    yield name, file.get_tensor(name)
+
+    def get(self, name: str) -> Tensor:
+        """One tensor by its name."""
         with safe_open(self.path, framework="pt") as file:
-            for name in self.tensors:
-                yield name, file.get_tensor(name)
+            return cast(Tensor, file.get_tensor(name))
 
 
 def open_weights(path: Path) -> tuple[WeightsFile, ...]:
-    """The weights at a path: a file, or a folder with one file or one complete set of `-00001-of-0000N` shards.
+    """The weights at a path: a file, or all files of a folder.
 
     Raises:
         FileNotFoundError: No such path, or a folder without safetensors files.
-        ValueError: A folder with several checkpoints.
-        BrokenFileError: A damaged file, or missing shards.
+        BrokenFileError: A damaged file, or missing shards of a set `-00001-of-0000N`.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give a safetensors file, or a folder that holds one")
@@ -155,14 +165,24 @@ def _check_spans(path: Path, spans: list[tuple[int, int]], size: int) -> None:
 
 
 def _check_shards(folder: Path, files: list[Path]) -> None:
-    parts = [re.fullmatch(r"(.+)-(\d+)-of-(\d+)", file.stem) for file in files]
-    if parts == [None]:
-        return
-    sets = {(part[1], int(part[3])) if part else None for part in parts}
-    if len(sets) > 1 or None in sets:
-        names = ", ".join(file.name for file in files)
-        raise ValueError(f"{folder} holds several checkpoints ({names}); give the path of one file")
-    ((_, count),) = (s for s in sets if s is not None)
-    missing = sorted(set(range(1, count + 1)) - {int(part[2]) for part in parts if part})
-    if missing:
-        raise BrokenFileError(f"{folder} lacks shards {missing} of {count}; fetch them")
+    sets: dict[tuple[str, int], set[int]] = {}
+    for part in (re.fullmatch(r"(.+)-(\d+)-of-(\d+)", file.stem) for file in files):
+        if part:
+            sets.setdefault((part[1], int(part[3])), set()).add(int(part[2]))
+    for (name, count), found in sets.items():
+        missing = sorted(set(range(1, count + 1)) - found)
+        if missing:
+            raise BrokenFileError(f"{folder} lacks shards {missing} of {count} of {name}; fetch them")
+
+
+def _groups(tensors: Mapping[str, TensorInfo]) -> Iterator[list[str]]:
+    """Names in order, in groups of as many bytes as are mapped at a time."""
+    names: list[str] = []
+    size = 0
+    for name, info in tensors.items():
+        names.append(name)
+        size += math.prod(info.shape) * _ITEM_BITS[info.dtype] // 8
+        if size >= _MAPPED_BYTES:
+            yield names
+            names, size = [], 0
+    yield names
