@@ -106,6 +106,29 @@ def score(
     score_command(_given(locals()))
 
 
+@app.command(epilog="Example: ltx2-eval validate ./clips --profile offline --reference ./real-clips --out validation")
+def validate(
+    target: Annotated[
+        str, typer.Argument(help="A folder of clips, a run folder, or world:COUNT (the procedural world, in memory).")
+    ] = "world:32",
+    metric: options.Metrics = None,
+    profile: options.Profile = "dsp",
+    reference: options.ReferenceName = "",
+    out: options.Out = None,
+    device: options.Device = "cpu",
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Degrade clips by known amounts and say which metrics may gate: they see what they must and nothing else.
+
+    Without arguments: 32 clips of the procedural world and the metrics that need no weights.
+    """
+    from ltx2_eval.commands.validate import validate_command
+
+    validate_command(_given(locals()))
+
+
 @app.command(epilog="Example: ltx2-eval report runs/first/nano runs/first/world --out report")
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold run folders.")],

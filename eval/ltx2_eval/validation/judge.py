@@ -17,7 +17,7 @@ SMALL_SHARE = 0.2
 _EXACT = 1e-6
 _LEAST_RANKS = 3
 LEAST_PAIRS = 5
-"""With fewer, even all right is not told from chance; a level where a metric mostly declines to answer is not judged."""
+"""With fewer, all right is hardly told from chance; a level where a metric mostly declines to answer is not judged."""
 
 
 def judge_trial(
@@ -128,7 +128,8 @@ def _praise(aim: Aim, points: Sequence[Point], correlation: float | None, slope:
 
 
 def _level(aim: Aim, point: Point) -> str:
-    return f"{point.level:g} {aim.scale.unit}".strip()
+    """In words; a degradation of one level has no name for it."""
+    return f"{point.level:g} {aim.scale.unit}".strip() if len(aim.scale.levels) > 1 else "its only level"
 
 
 def _still(aim: Aim, points: Sequence[Point], smallest_effect: float | None) -> tuple[bool, str]:

@@ -109,7 +109,7 @@ def duplicates_point(bench: SetBench, aim: Aim, level: float) -> Point:
 
 
 def duplicated(features: Features, share: float) -> Features:
-    """The first `share` of a seeded order of the clips replaced by copies of the rest, in turn; at least one is kept."""
+    """The first `share` of a seeded order of the clips replaced by copies of the rest, in turn; one at least is kept."""
     order = generator_of(SEED, DUPLICATES.id).permutation(len(features))
     lost = min(round(share * len(features)), len(features) - 1)
     kept = order[lost:]
@@ -156,7 +156,9 @@ def _compared(
     """The clips of `indices` clean against `degraded`; `spoil` makes a degraded group where it is no part of these."""
     clean = [bench.clean[index] for index in indices]
     before, after = bench.distance(clean, bench.reference), bench.distance(degraded, bench.reference)
-    spread = np.array([]) if aim.untouched else bench.spread(tuple(indices), degraded) - bench.clean_spread(tuple(indices))
+    spread = (
+        np.array([]) if aim.untouched else bench.spread(tuple(indices), degraded) - bench.clean_spread(tuple(indices))
+    )
     interval = centred_interval(after - before, spread.tolist())
     return Point(
         level=level,

@@ -1,4 +1,4 @@
-"""What is degraded: clips of the procedural world, a folder of clips, or the clips of a run; one in memory at a time."""
+"""What is degraded: clips of the procedural world, a folder of clips, or the clips of a run; loaded when needed."""
 
 import datetime
 import functools

@@ -16,7 +16,7 @@ from ltx2_eval.reference import Reference
 from ltx2_eval.validation.catalogue import DEGRADATIONS
 from ltx2_eval.validation.expectations import Response, expectation_of
 from ltx2_eval.validation.judge import judge_trial, smallest_effect_of, verdict_of
-from ltx2_eval.validation.measure import Meter, Row, measure
+from ltx2_eval.validation.measure import JOURNAL, Meter, Row, measure
 from ltx2_eval.validation.plan import CLEAN, Aim, aims_of
 from ltx2_eval.validation.samples import clean_values, pairs_of, point_of
 from ltx2_eval.validation.set_samples import (
@@ -57,6 +57,7 @@ def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
         ValueError: the folder holds a validation of something else.
         NotAvailable: no metric is left that could be judged.
     """
+    _refuse_foreign_folder(folder)
     make_folder(folder)
     sweep(folder)
     entries, left_out = _judgeable(plan)
@@ -82,6 +83,14 @@ def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
         metrics=metrics,
         left_out=left_out,
     )
+
+
+def _refuse_foreign_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; choose another --out")
+    others = [] if (folder / JOURNAL).exists() or not folder.exists() else [item.name for item in folder.iterdir()]
+    if others:
+        raise ValueError(f"{folder} holds other files ({others[0]}, ...) and is no validation; choose another --out")
 
 
 def _ref(scale: object) -> DegradationRef:
@@ -188,7 +197,7 @@ class _Judge:
 
 
 def _set_aims(entry: MetricEntry) -> list[Aim]:
-    """What is expected of set metrics whatever their features: copies are seen; an unbiased one ignores the set's size."""
+    """Expected of set metrics whatever their features: copies are seen; an unbiased one ignores the size of the set."""
     unbiased = entry.implementation.endswith(_UNBIASED)
     return [
         Aim(entry=entry, scale=DUPLICATES, response=Response(degradation=DUPLICATES.id, course="rises")),
