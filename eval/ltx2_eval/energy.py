@@ -1,5 +1,6 @@
-"""Joules that a device took while something ran: NVIDIA's counter, samples of its power, or the processor's counters."""
+"""Joules that a device took while something ran: NVIDIA's counter, samples of power, or the processor's counters."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -115,7 +116,7 @@ class SampledMeter:
 
 def integrate(trace: Sequence[tuple[float, float]]) -> float:
     """Joules under samples of (seconds, watts), joined by straight lines."""
-    pairs = zip(trace, trace[1:], strict=False)
+    pairs = itertools.pairwise(trace)
     return sum((later - earlier) * (first + second) / 2 for (earlier, first), (later, second) in pairs)
 
 

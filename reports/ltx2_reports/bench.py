@@ -68,7 +68,7 @@ class BenchEstimate(Record):
     memory_bytes: int
     """Rough need of one forward: weights and the largest activations."""
     roofline_seconds: float | None = None
-    """No less than this per timed unit on `roofline_gpu`: the larger of FLOPs over peak and bytes over bandwidth."""
+    """Of the timed unit on `roofline_gpu`, at best: the larger of FLOPs over peak and bytes over bandwidth."""
     roofline_gpu: str | None = None
     roofline_bound: Literal["compute", "memory"] | None = None
 

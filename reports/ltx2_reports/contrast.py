@@ -112,7 +112,7 @@ def contrast_runs(
     second: Run,
     *,
     primary: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
     sets: Mapping[str, SetDraws] | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -125,7 +125,7 @@ def contrast_runs(
         second: run B.
         primary: metrics that were declared to decide before the runs were looked at; first in order, and corrected
             for their own number only.
-        metrics: ids to compare; none: all that both have.
+        metrics: ids to compare; None: all that both have.
         sets: set metrics drawn again on the shared clips; without it the replicates of the records are used where
             both were drawn from the same prompts.
         level: of the intervals.
@@ -135,6 +135,8 @@ def contrast_runs(
     Raises:
         MixedProtocolsError: a metric was measured in different ways; names the fields.
         ValueError: the runs share no prompt, or a metric asked for is in neither or one run only.
+
+    A metric without a value on both sides is no error: it is left out with the reason.
     """
     shared = {prompt for prompt, _ in clip_keys(first)} & {prompt for prompt, _ in clip_keys(second)}
     if not shared:
@@ -143,7 +145,7 @@ def contrast_runs(
             "same names"
         )
     names, left_out = _common(first, second, metrics)
-    names, mixed = _refuse_mixed(first, second, names, metrics)
+    names, mixed = _refuse_mixed(first, second, names, metrics or ())
     left_out += mixed
     made: list[Contrast] = []
     for name in sorted(names, key=lambda name: _rank(name, primary)):
@@ -151,8 +153,6 @@ def contrast_runs(
             made.append(_contrast(first, second, name, primary, (sets or {}).get(name), level))
         except ValueError as error:
             left_out.append(str(error))
-    if not made:
-        raise ValueError(f"nothing to compare: {'; '.join(left_out)}")
     made = _with_intervals(made, first, level, resamples, seed)
     return Contrasts(
         first=first,
@@ -168,15 +168,15 @@ def _rank(name: str, primary: Sequence[str]) -> tuple[int, bool, str]:
     return (primary.index(name) if name in primary else len(primary), name.startswith(RUNTIME_PREFIX), name)
 
 
-def _common(first: Run, second: Run, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+def _common(first: Run, second: Run, wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
     scored = [{line.metric for line in run.values.values()} for run in (first, second)]
-    absent = [name for name in wanted if name not in scored[0] & scored[1]]
+    absent = [name for name in wanted or () if name not in scored[0] & scored[1]]
     if absent:
         sides = [label for label, has in zip("AB", scored, strict=True) if absent[0] not in has]
         raise ValueError(
             f"{absent[0]}: not scored in {' and '.join(sides)}; run `ltx2-eval score RUN --metric {absent[0]}` first"
         )
-    if wanted:
+    if wanted is not None:
         return list(dict.fromkeys(wanted)), []
     lonely = [(label, sorted(mine - other)) for label, mine, other in (("A", *scored), ("B", *reversed(scored)))]
     return sorted(scored[0] & scored[1]), [f"{', '.join(ids)}: scored in {label} only" for label, ids in lonely if ids]

@@ -20,6 +20,7 @@ RUN_FILE = "run.json"
 RECORDS_FILE = "records.jsonl"
 CLIPS_FOLDER = "clips"
 FEATURES_FOLDER = "features"
+LATENTS_FOLDER = "latents"
 
 T = TypeVar("T")
 

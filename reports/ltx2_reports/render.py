@@ -119,11 +119,15 @@ def _markdown_cell(cell: CellText) -> str:
 def render_csv(comparison: Comparison) -> str:
     """Tidy form: one row per system and metric with every fact; text quoted, numbers in full precision."""
     stream = io.StringIO()
-    facts = [_facts(comparison, column, cell) for column in comparison.columns for cell in column.cells]
     writer = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(CSV_FIELDS)
-    writer.writerows([for_csv(row[field]) for field in CSV_FIELDS] for row in facts)
+    writer.writerows([for_csv(row[field]) for field in CSV_FIELDS] for row in tidy_rows(comparison))
     return stream.getvalue()
+
+
+def tidy_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row per metric and system with the fields of `CSV_FIELDS`; raw text."""
+    return [_facts(comparison, column, cell) for column in comparison.columns for cell in column.cells]
 
 
 CSV_FIELDS = (

@@ -83,8 +83,8 @@ def test_processor_packages_are_read_and_their_parts_are_not_counted_twice(tmp_p
     part = package(tmp_path, "intel-rapl:0:0", 500_000)
     meter = rapl_meter(tmp_path)
     meter.start()
-    for folder, energy in ((first, 4_000_000), (second, 2_500_000), (part, 9_000_000)):
-        (folder / "energy_uj").write_text(str(energy))
+    for folder, microjoules in ((first, 4_000_000), (second, 2_500_000), (part, 9_000_000)):
+        (folder / "energy_uj").write_text(str(microjoules))
     assert meter.stop() == (pytest.approx(3.5), "RAPL, processor packages", None)
 
 
@@ -94,13 +94,13 @@ class FakeNvml:
     def __init__(self, *, counter: bool) -> None:
         self.counter, self.millijoules = counter, 7_000
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
         if not self.counter:
             raise RuntimeError("Not Supported")
         self.millijoules += 5_000
         return self.millijoules
 
-    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:  # noqa: N802
+    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
         return 350_000
 
 

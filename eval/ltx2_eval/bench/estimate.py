@@ -1,0 +1,78 @@
+"""What a case costs by its sizes alone: FLOPs, bytes, memory, and the time that a GPU's data sheet allows at best."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ltx2.flops import Work, total
+from ltx2_benchmarks.hardware import Gpu
+from ltx2_eval.bench.case import Case
+from ltx2_reports.bench import BenchEstimate
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_LARGEST_ACTIVATIONS = 10
+"""Widths of the hidden states that are alive at once: the feed-forward holds the residual, its normalised copy, and
+four widths before and after the activation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """What an estimate is made from."""
+
+    parameters: int
+    tokens: dict[str, int]
+    forward: Mapping[str, Work]
+    """One pass of one sample, by part."""
+    unit_flops: int
+    """Of the timed unit, one sample."""
+    passes: int
+    """Forwards in the timed unit."""
+    rows: int
+    """Forwards of one sample that run as one batch."""
+    hidden: int
+    """Numbers in one sample's hidden states: tokens times width, over the streams."""
+    kept: int = 0
+    """Numbers that one row keeps besides: keys and values of the text, rotary tables."""
+    weight_bytes: int
+
+
+def estimate(case: Case, sizes: Sizes, gpu: Gpu | None) -> BenchEstimate:
+    """Put together what follows from the sizes.
+
+    Raises:
+        ValueError: the GPU's data sheet says nothing of the dtype.
+    """
+    width = BYTES[case.dtype]
+    work = total(sizes.forward)
+    traffic = sizes.weight_bytes + work.moved * width * case.batch
+    flops = sizes.unit_flops * case.batch
+    activations = (_LARGEST_ACTIVATIONS * sizes.hidden + sizes.kept) * width * case.batch * sizes.rows
+    fields = BenchEstimate(
+        parameters=sizes.parameters,
+        tokens=sizes.tokens,
+        flops_per_forward=work.total,
+        linear_flops=work.linear,
+        attention_flops=work.attention,
+        flops=flops,
+        parts={name: part.total for name, part in sizes.forward.items()},
+        weight_bytes=sizes.weight_bytes,
+        traffic_bytes=traffic,
+        memory_bytes=sizes.weight_bytes + activations,
+    )
+    return fields if gpu is None else fields.model_copy(update=_roofline(case, flops, traffic * sizes.passes, gpu))
+
+
+def _roofline(case: Case, flops: int, traffic: int, gpu: Gpu) -> dict[str, object]:
+    if case.dtype not in gpu.tflops:
+        raise ValueError(f"gpu {gpu.name}: its data sheet has no {case.dtype}; known: {', '.join(gpu.tflops)}")
+    compute, memory = flops / (gpu.tflops[case.dtype] * 1e12), traffic / (gpu.bandwidth_gb_s * 1e9)
+    return {
+        "roofline_seconds": max(compute, memory),
+        "roofline_gpu": gpu.name,
+        "roofline_bound": "compute" if compute >= memory else "memory",
+    }
+
+
+def largest_that_fits(estimates: Mapping[str, BenchEstimate], budget_bytes: float) -> str | None:
+    """The name of the case with the most video tokens whose need lies within a budget, or None."""
+    fitting = [name for name, found in estimates.items() if found.memory_bytes <= budget_bytes]
+    return max(fitting, key=lambda name: estimates[name].tokens["video"], default=None)
