@@ -4,8 +4,9 @@ Module and parameter names are those of the published files (Lightricks/LTX-2, `
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from ltx2.config import BlockKind, VideoVAEConfig
 from ltx2.conv3d import Conv3d, SpatialPadding, replicate_time
 from ltx2.latent_statistics import PerChannelStatistics
 from ltx2.pixel_norm import add, pixel_norm_silu
+from ltx2.streaming import Delay, Streaming, each, rechunk
 
 _SPACE_TO_DEPTH = "b c (f pf) (h ph) (w pw) -> b (c pf ph pw) f h w"
 _PATCHIFY = "b c f (h ph) (w pw) -> b (c pw ph) f h w"
@@ -33,25 +35,32 @@ class VideoVAE(nn.Module):
         self.decoder = VideoDecoder(config)
         self.per_channel_statistics = PerChannelStatistics((config.latent_channels, 1, 1, 1))
 
-    def encode(self, video: Tensor) -> Tensor:
+    def encode(self, video: Tensor, *, streaming: Streaming | None = None) -> Tensor:
         """Mean of the posterior, normalised: what the transformer works on.
 
         Args:
             video: (b, 3, frames, height, width) in -1..1; frames = 8k + 1, height and width multiples of 32.
+            streaming: slices in time to bound the memory; None for the whole clip at once. Same result, same work.
 
         Returns:
             (b, latent_channels, k + 1, height / 32, width / 32).
 
         Raises:
-            ValueError: the shape does not fit the factors.
+            ValueError: the shape does not fit the factors, or slices not in time.
         """
-        return self.per_channel_statistics.normalize(self.encoder.moments(video)[0])
+        if streaming is None:
+            mean = self.encoder.moments(video)[0]
+        else:
+            mean = torch.cat(list(self.encoder.stream(video, streaming)), dim=streaming.dim)
+        return self.per_channel_statistics.normalize(mean)
 
-    def decode(self, latent: Tensor) -> Tensor:
+    def decode(self, latent: Tensor, *, streaming: Streaming | None = None) -> Tensor:
         """Frames of a normalised latent, not clamped.
 
         Args:
             latent: (b, latent_channels, f, h, w), h and w at least 2 (the reflect padding needs two).
+            streaming: slices that bound the memory, as `ltx2.video_memory.plan_decode` chooses them; None for the
+                whole clip at once. The result is the same up to rounding, without seams, for the same work.
 
         Returns:
             (b, 3, 8 * (f - 1) + 1, 32 * h, 32 * w), in -1..1 up to overshoot.
@@ -59,8 +68,14 @@ class VideoVAE(nn.Module):
         Raises:
             ValueError: wrong number of channels, or h or w below 2.
         """
+        slices = list(self.decode_slices(latent, streaming))
+        return slices[0] if streaming is None else torch.cat(slices, dim=streaming.dim)
+
+    def decode_slices(self, latent: Tensor, streaming: Streaming | None) -> Iterator[Tensor]:
+        """`decode` in pieces: one after another along the axis of `streaming`, they are the clip."""
         _check_latent(latent, self.config)
-        return self.decoder(self.per_channel_statistics.denormalize(latent))
+        raw = self.per_channel_statistics.denormalize(latent)
+        return iter((self.decoder(raw),)) if streaming is None else self.decoder.stream(raw, streaming)
 
 
 class VideoEncoder(nn.Module):
@@ -94,14 +109,31 @@ class VideoEncoder(nn.Module):
             ValueError: the shape does not fit the factors.
         """
         _check_video(video, self.config)
-        size = self.config.patch_size
-        x = self.conv_in(rearrange(video, _PATCHIFY, ph=size, pw=size))
+        x = self.conv_in(self._patches(video))
         for layer in _layers(self.down_blocks):
             x = layer(x)
-        mean, logvar = self.conv_out(pixel_norm_silu(x, self.config.norm_eps)).split(
-            (self.config.latent_channels, 1), dim=1
-        )
+        x = self.conv_out(pixel_norm_silu(x, self.config.norm_eps))
+        mean, logvar = x.split((self.config.latent_channels, 1), dim=1)
         return mean, logvar.expand_as(mean)
+
+    def stream(self, video: Tensor, streaming: Streaming) -> Iterator[Tensor]:
+        """The mean of `moments` in slices along time.
+
+        Raises:
+            ValueError: the shape does not fit the factors, or slices not in time.
+        """
+        _check_video(video, self.config)
+        if streaming.axis != "time":
+            raise ValueError(f"streaming along {streaming.axis!r}; the encoder streams along 'time' only")
+        size = streaming.size
+        x = self.conv_in.stream(each(self._patches, video.split(size, dim=2)), 2)
+        for layer in _layers(self.down_blocks):
+            x = layer.stream(x, size if isinstance(layer, SpaceToDepthDownsample) else 2)
+        x = self.conv_out.stream(each(lambda x: pixel_norm_silu(x, self.config.norm_eps), x), 2)
+        return each(lambda x: x[:, : self.config.latent_channels], x)
+
+    def _patches(self, video: Tensor) -> Tensor:
+        return rearrange(video, _PATCHIFY, ph=self.config.patch_size, pw=self.config.patch_size)
 
 
 class VideoDecoder(nn.Module):
@@ -131,7 +163,21 @@ class VideoDecoder(nn.Module):
         x = self.conv_in(latent)
         for layer in _layers(self.up_blocks):
             x = layer(x)
-        x = self.conv_out(pixel_norm_silu(x, self.config.norm_eps))
+        return self._pixels(self.conv_out(pixel_norm_silu(x, self.config.norm_eps)))
+
+    def stream(self, latent: Tensor, streaming: Streaming) -> Iterator[Tensor]:
+        """`forward` in slices: together along the axis, they are its frames."""
+        _check_latent(latent, self.config)
+        dim = streaming.dim
+        x = self.conv_in.stream(latent.split(streaming.size, dim), dim)
+        for layer in _layers(self.up_blocks):
+            x = layer.stream(x, dim)
+            if isinstance(layer, DepthToSpaceUpsample):
+                x = rechunk(x, dim, streaming.size)
+        x = self.conv_out.stream(each(lambda x: pixel_norm_silu(x, self.config.norm_eps), x), dim)
+        return each(self._pixels, x)
+
+    def _pixels(self, x: Tensor) -> Tensor:
         return rearrange(x, _UNPATCHIFY, ph=self.config.patch_size, pw=self.config.patch_size)
 
 
@@ -161,6 +207,13 @@ class ResnetBlock3d(nn.Module):
         h = self.conv1(pixel_norm_silu(x, self.eps))
         return add(self.conv2(pixel_norm_silu(h, self.eps, overwrite=True)), x)
 
+    def stream(self, slices: Iterable[Tensor], dim: int) -> Iterator[Tensor]:
+        """`forward` in slices along `dim`; see `Conv3d.stream`."""
+        skip = Delay(dim)
+        h = self.conv1.stream(each(lambda x: pixel_norm_silu(skip.put(x), self.eps), slices), dim)
+        h = self.conv2.stream(each(lambda h: pixel_norm_silu(h, self.eps, overwrite=True), h), dim)
+        return each(lambda h: add(h, skip.take(h.shape[dim])), h)
+
 
 class SpaceToDepthDownsample(nn.Module):
     """Strided block: a convolution and the mean of neighbouring input channels, both folded into channels."""
@@ -175,9 +228,26 @@ class SpaceToDepthDownsample(nn.Module):
         """(b, c, f, h, w) -> (b, out_channels, f', h', w'); a stride in time maps 2k + 1 frames to k + 1."""
         if self.stride["pf"] == 2:
             x = replicate_time(x, 1, 0)
-        h = rearrange(self.conv(x), _SPACE_TO_DEPTH, **self.stride)
+        return self._fold(self.conv(x), x)
+
+    def stream(self, slices: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+        """`forward` in slices of `size` frames; see `Conv3d.stream`."""
+        if self.stride["pf"] == 2:
+            slices = rechunk(_first_twice(slices), 2, size + size % 2)
+        skip = Delay(2)
+        h = self.conv.stream(each(skip.put, slices), 2)
+        return each(lambda h: self._fold(h, skip.take(h.shape[2])), h)
+
+    def _fold(self, h: Tensor, x: Tensor) -> Tensor:
         folded = rearrange(x, _SPACE_TO_DEPTH, **self.stride)
-        return h + reduce(folded, "b (c g) f h w -> b c f h w", "mean", c=self.out_channels)
+        mean = reduce(folded, "b (c g) f h w -> b c f h w", "mean", c=self.out_channels)
+        return rearrange(h, _SPACE_TO_DEPTH, **self.stride) + mean
+
+
+def _first_twice(slices: Iterable[Tensor]) -> Iterator[Tensor]:
+    slices = iter(slices)
+    yield replicate_time(next(slices), 1, 0)
+    yield from slices
 
 
 class DepthToSpaceUpsample(nn.Module):
@@ -194,9 +264,22 @@ class DepthToSpaceUpsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, f, h, w) -> (b, c / reduction, 2f - 1, 2h, 2w)."""
-        h = add(self.conv(x).unflatten(1, (self.repeats, -1)), x.unsqueeze(1))
-        h = rearrange(h, "b r (c pf ph pw) f h w -> b (r c) (f pf) (h ph) (w pw)", **self.stride)
-        return h[:, :, 1:]
+        return self._unfold(self.conv(x), x)[:, :, 1:]
+
+    def stream(self, slices: Iterable[Tensor], dim: int) -> Iterator[Tensor]:
+        """`forward` in slices along `dim`; see `Conv3d.stream`."""
+        skip = Delay(dim)
+        h = self.conv.stream(each(skip.put, slices), dim)
+        out = each(lambda h: self._unfold(h, skip.take(h.shape[dim])), h)
+        if dim != 2:
+            yield from each(lambda x: x[:, :, 1:], out)
+            return
+        yield next(out)[:, :, 1:]
+        yield from out
+
+    def _unfold(self, h: Tensor, x: Tensor) -> Tensor:
+        h = add(h.unflatten(1, (self.repeats, -1)), x.unsqueeze(1))
+        return rearrange(h, "b r (c pf ph pw) f h w -> b (r c) (f pf) (h ph) (w pw)", **self.stride)
 
 
 def _layers(blocks: nn.ModuleList) -> Iterator[nn.Module]:

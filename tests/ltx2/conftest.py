@@ -6,6 +6,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,26 @@ def diffusers() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its imports warn about third parties, which is not what is tested
         return pytest.importorskip("diffusers", reason="parity needs diffusers, from the extra 'dev'")
+
+
+class LiveBytes(TorchDispatchMode):
+    """Adds up the memory of all tensors made under it (also on the meta device) and keeps the peak."""
+
+    def __init__(self):
+        super().__init__()
+        self.live, self.peak = {}, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, torch.Tensor)):
+            reference = StorageWeakRef(storage)
+            self.live[reference.cdata] = (reference, storage.nbytes())
+        self.live = {key: value for key, value in self.live.items() if not value[0].expired()}
+        self.peak = max(self.peak, sum(nbytes for _, nbytes in self.live.values()))
+        return out
+
+
+@pytest.fixture(scope="session")
+def live_bytes() -> type[LiveBytes]:
+    """The class `LiveBytes`, to be entered as a context: `with live_bytes() as memory: ...; memory.peak`."""
+    return LiveBytes

@@ -3,9 +3,6 @@ import re
 
 import pytest
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ltx2.config import LTX2_19B, NANO, VideoVAEConfig
 from ltx2.video_vae import VideoVAE
@@ -118,33 +115,16 @@ def test_published_size_shapes_of_a_five_second_clip():
         assert vae.decode(latent).shape == (1, 3, 121, 704, 1216)
 
 
-class LiveBytes(TorchDispatchMode):
-    """Adds up the memory of all tensors made under it (also on the meta device) and keeps the peak."""
-
-    def __init__(self):
-        super().__init__()
-        self.live, self.peak = {}, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, torch.Tensor)):
-            reference = StorageWeakRef(storage)
-            self.live[reference.cdata] = (reference, storage.nbytes())
-        self.live = {key: value for key, value in self.live.items() if not value[0].expired()}
-        self.peak = max(self.peak, sum(nbytes for _, nbytes in self.live.values()))
-        return out
-
-
-def test_inference_keeps_four_activations_alive():
+def test_inference_keeps_four_activations_alive(live_bytes):
     """At the widest stage: a block's input, its activation, the padded copy and the result, and nothing older."""
     with torch.device("meta"):
         vae = VideoVAE(LTX2_19B.video_vae).requires_grad_(False)
         latent, video = torch.empty(1, 128, 16, 22, 38), torch.empty(1, 3, 121, 704, 1216)
     widest = 4 * 128 * 121 * 176 * 304
-    with LiveBytes() as memory:
+    with live_bytes() as memory:
         vae.decode(latent)
     assert memory.peak < 4.1 * widest
-    with LiveBytes() as memory:
+    with live_bytes() as memory:
         vae.encode(video)
     assert memory.peak - video.nbytes < 4.1 * widest
 
