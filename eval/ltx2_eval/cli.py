@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from ltx2_eval.commands import options
 
@@ -25,6 +26,24 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(help="Pretrained weights: fetch, verify, show.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(weights_app, name="weights")
+
+
+class _GateGroup(typer.core.TyperGroup):
+    """`gate RUN ...` means `gate check RUN ...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        rest: list[str] = super().parse_args(ctx, args if named or not args else ["check", *args])
+        return rest
+
+
+gate_app = typer.Typer(
+    cls=_GateGroup,
+    help="Judge a run against a baseline, for continuous integration: `gate RUN --against BASE --policy FILE`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(gate_app, name="gate")
 
 
 @app.command(epilog="Example: ltx2-eval run --model ltx2:nano --model mine=folder:clips --suite world --out runs/first")
@@ -45,6 +64,7 @@ def run(
     device: options.Device = "cpu",
     max_failed: options.MaxFailed = 0.0,
     retry_failed: options.RetryFailed = False,
+    keep_latents: options.KeepLatents = False,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -75,6 +95,7 @@ def generate(
     device: options.Device = "cpu",
     max_failed: options.MaxFailed = 0.0,
     retry_failed: options.RetryFailed = False,
+    keep_latents: options.KeepLatents = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -167,6 +188,55 @@ def compare(
     from ltx2_eval.commands.compare import compare_command
 
     compare_command(_given(locals()))
+
+
+@gate_app.command(
+    name="check",
+    epilog="Example: ltx2-eval gate check runs/new/nano --against baseline --policy gate.toml --report gate.xml "
+    "(`check` may be left out)",
+)
+def gate_check(
+    run: Annotated[Path, typer.Argument(help="Run folder to judge.")],
+    against: Annotated[Path, typer.Option(help="Run folder of the baseline; its records are enough.")],
+    policy: Annotated[Path, typer.Option(help="What may be lost of which metric: a .toml file.")],
+    history: Annotated[
+        list[Path] | None, typer.Option(help="Earlier runs on this device, for timings; repeat, or a folder of runs.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="File of `ltx2-eval validate`.", show_default="beside the policy")
+    ] = None,
+    report: Annotated[
+        list[Path] | None, typer.Option(help="Also write .xml (JUnit), .md, .json or .sarif; repeat.")
+    ] = None,
+    reference: options.ReferenceName = "",
+    device: options.Device = "cpu",
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Judge a run against a baseline: exit code 0 passed, 1 regressed, 3 not enough data to decide."""
+    from ltx2_eval.commands.gate import check_command
+
+    check_command(_given(locals()))
+
+
+@gate_app.command(epilog="Example: ltx2-eval gate calibrate runs/a runs/b runs/c --relative 0.05 --out gate.toml")
+def calibrate(
+    runs: Annotated[list[Path], typer.Argument(help="Repeated runs of one unchanged system, with other seeds.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Policy to write.")] = Path("gate.toml"),
+    relative: Annotated[float, typer.Option(min=0, max=1, help="Loss to tolerate, as a share of the baseline.")] = 0.05,
+    false_alarm: Annotated[
+        float, typer.Option(min=1e-6, max=0.49, help="Chance that an unchanged system is called regressed.")
+    ] = 0.005,
+    confidence: Annotated[
+        float, typer.Option(min=0.51, max=0.999, help="With which larger losses are ruled out before a pass.")
+    ] = 0.95,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure how much an unchanged system varies, and write a policy of the metrics that can decide."""
+    from ltx2_eval.commands.gate import calibrate_command
+
+    calibrate_command(_given(locals()))
 
 
 @app.command(name="list", epilog="Example: ltx2-eval list metrics")

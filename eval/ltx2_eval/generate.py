@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from safetensors.numpy import save_file
+
 from ltx2_eval.attempt import attempt
 from ltx2_eval.media import Container, write_clip
 from ltx2_eval.models.base import Generated, GenerationRequest, Model
 from ltx2_eval.plan import Sample, request
 from ltx2_eval.recording import Recorder
-from ltx2_reports.records import CLIPS_FOLDER, ClipRecord, ClipShape, Reason, Stage
+from ltx2_reports.records import CLIPS_FOLDER, LATENTS_FOLDER, ClipRecord, ClipShape, Reason, Stage
 from ltx2_reports.store import atomic_path, file_hash
 
 Progress = Callable[[str, int, int], None]
@@ -36,6 +38,7 @@ def generate(
     progress: Progress,
     *,
     retry_failed: bool = False,
+    keep_latents: bool = False,
 ) -> None:
     """Make every sample of the plan that the run does not have yet.
 
@@ -47,6 +50,7 @@ def generate(
         container: Of the files.
         progress: Told of every sample.
         retry_failed: Make samples again whose record is a failure; the new record supersedes it.
+        keep_latents: Also store what the decoders were given, of models that have such.
 
     Raises:
         ValueError: the model can never make one of the samples; nothing was made.
@@ -56,7 +60,7 @@ def generate(
     for done, sample in enumerate(plan):
         progress("generate", done, len(plan))
         if _is_due(recorder.folder, recorder.run.clips.get(sample.id), retry_failed):
-            recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container))
+            recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container, keep_latents))
     progress("generate", len(plan), len(plan))
 
 
@@ -67,14 +71,16 @@ def _is_due(folder: Path, known: ClipRecord | None, retry_failed: bool) -> bool:
     return retry_failed and known.reason is not None and known.reason.kind == "failed"
 
 
-def make_clip(folder: Path, sample: Sample, model: Model, shape: ClipShape, container: Container) -> ClipRecord:
+def make_clip(
+    folder: Path, sample: Sample, model: Model, shape: ClipShape, container: Container, keep_latents: bool = False
+) -> ClipRecord:
     """Make one sample: a function of its inputs that ends in a record and knows nothing of its neighbours."""
     asked = request(sample, shape)
     generated, reason = attempt("generate", lambda: _checked(model.generate(asked), asked))
     if generated is None:
         return _record(sample, None, None, generated, reason)
     began = time.perf_counter()
-    file, reason = attempt("write", lambda: _write(folder, sample, generated, container))
+    file, reason = attempt("write", lambda: _write(folder, sample, generated, container, keep_latents))
     write = Stage(name="write", seconds=time.perf_counter() - began, peak_bytes=None)
     return _record(sample, file, write, generated, reason if file is None else None, folder)
 
@@ -85,7 +91,7 @@ def _checked(generated: Generated, asked: GenerationRequest) -> Generated:
     return generated
 
 
-def _write(folder: Path, sample: Sample, generated: Generated, container: Container) -> str:
+def _write(folder: Path, sample: Sample, generated: Generated, container: Container, keep_latents: bool) -> str:
     suffix = f".{container}" if generated.file is None else generated.file.suffix.lower()
     name = f"{CLIPS_FOLDER}/{sample.id}{suffix}"
     with atomic_path(folder / name) as temporary:
@@ -93,6 +99,9 @@ def _write(folder: Path, sample: Sample, generated: Generated, container: Contai
             write_clip(generated.clip, temporary, container=container)
         elif generated.file is not None:
             shutil.copyfile(generated.file, temporary)
+    if keep_latents and generated.latents:
+        with atomic_path(folder / LATENTS_FOLDER / f"{sample.id}.safetensors") as temporary:
+            save_file(generated.latents, temporary)
     return name
 
 

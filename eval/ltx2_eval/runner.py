@@ -48,6 +48,8 @@ class GenerationPlan:
     device: str = "cpu"
     retry_failed: bool = False
     """Make samples again that failed before."""
+    keep_latents: bool = False
+    """Also store what the decoders were given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +89,16 @@ def generate_run(
     planned = samples(plan.suite, plan.seeds)
     check_plan(planned, model, plan.clip)
     with recording(folder, spec, environment(plan.device), frozenset(sample.id for sample in planned)) as recorder:
-        generate(recorder, planned, model, plan.clip, plan.container, progress, retry_failed=plan.retry_failed)
+        generate(
+            recorder,
+            planned,
+            model,
+            plan.clip,
+            plan.container,
+            progress,
+            retry_failed=plan.retry_failed,
+            keep_latents=plan.keep_latents,
+        )
         if scoring is not None:
             _score(recorder, scoring, progress)
     write_summary(folder)

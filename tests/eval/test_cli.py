@@ -14,10 +14,10 @@ from ltx2_eval import cli
 from ltx2_reports.records import read_run
 
 OPTIONS = {
-    "run": "--baseline --container --debug --device --fps --frames --json --limit --max-failed --metric --model --out "
-    "--profile --pull --reference --retry-failed --seed --size --suite",
-    "generate": "--container --debug --device --fps --frames --json --limit --max-failed --model --out "
-    "--retry-failed --seed --size --suite",
+    "run": "--baseline --container --debug --device --fps --frames --json --keep-latents --limit --max-failed --metric "
+    "--model --out --profile --pull --reference --retry-failed --seed --size --suite",
+    "generate": "--container --debug --device --fps --frames --json --keep-latents --limit --max-failed --model "
+    "--out --retry-failed --seed --size --suite",
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
     "report": "--baseline --debug --json --no-strict --out --strict",
     "compare": "--debug --device --json --metric --out --primary --reference",
@@ -26,6 +26,8 @@ OPTIONS = {
     "weights pull": "--debug --json --profile",
     "weights status": "--debug --json",
     "weights verify": "--debug --json",
+    "gate check": "--against --debug --device --history --json --policy --reference --report --validation",
+    "gate calibrate": "--confidence --debug --false-alarm --json --out --relative",
 }
 
 

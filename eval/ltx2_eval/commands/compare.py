@@ -1,6 +1,7 @@
 """`compare`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_benchmarks.nearest import unknown
@@ -21,11 +22,13 @@ _PIPE_WIDTH = 140
 def compare_command(given: Given) -> None:
     """Compare two runs and print the table, or JSON."""
     first, second = (read_run(Path(path).expanduser()) for path in (given.a, given.b))
-    known = {*catalogue(), *_scored(first), *_scored(second)}
+    known = {*catalogue(), *scored(first), *scored(second)}
     for name in (*(given.metric or ()), *(given.primary or ())):
         if name not in known:
             raise ValueError(unknown("metric", name, known))
-    contrasts = contrasts_of(first, second, given, primary=given.primary or PRIMARY, metrics=given.metric or ())
+    contrasts = contrasts_of(first, second, given, primary=given.primary or PRIMARY, metrics=given.metric or None)
+    if not contrasts.contrasts:
+        raise ValueError(f"nothing to compare: {'; '.join(contrasts.left_out)}")
     if given.out is not None:
         out = Path(given.out).expanduser()
         atomic_write(out / "compare.md", render_markdown(contrasts))
@@ -37,16 +40,17 @@ def compare_command(given: Given) -> None:
 
 
 def contrasts_of(
-    first: Run, second: Run, given: Given, *, primary: tuple[str, ...] = (), metrics: tuple[str, ...] = ()
+    first: Run, second: Run, given: Given, *, primary: Sequence[str] = (), metrics: Sequence[str] | None = None
 ) -> Contrasts:
     """Contrasts of two runs, set metrics drawn again on the shared clips wherever their features are at hand."""
-    names = sorted(metrics or _scored(first) & _scored(second))
+    names = sorted(scored(first) & scored(second) if metrics is None else metrics)
     sets, notes = paired_sets(first, second, names, reference=given.reference, device=device_of(given.device))
     made = contrast_runs(first, second, primary=primary, metrics=metrics, sets=sets)
     return made.with_notes(notes)
 
 
-def _scored(run: Run) -> set[str]:
+def scored(run: Run) -> set[str]:
+    """Ids of the metrics that a run has records of."""
     return {line.metric for line in run.values.values()}
 
 

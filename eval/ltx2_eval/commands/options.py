@@ -31,6 +31,9 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="Output folder.", 
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 MaxFailed = Annotated[float, typer.Option(min=0, max=1, help="Share of clips that may fail before the exit code is 1.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Make clips again that failed in an earlier try.")]
+KeepLatents = Annotated[
+    bool, typer.Option("--keep-latents", help="Also store the latents of new clips, for `gate` to compare.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 

@@ -10,11 +10,16 @@ from ltx2_reports.records import read_run
 
 def report_command(given: Given) -> None:
     """Table and HTML of several runs."""
-    runs = [read_run(folder) for path in given.runs for folder in _runs_in(Path(path).expanduser())]
+    runs = [read_run(folder) for path in given.runs for folder in runs_in(Path(path).expanduser())]
     show_report(runs, Path(given.out).expanduser(), given)
 
 
-def _runs_in(path: Path) -> list[Path]:
+def runs_in(path: Path) -> list[Path]:
+    """The run folder itself, or those directly in a folder, by name.
+
+    Raises:
+        ValueError: there is none.
+    """
     if is_run(path):
         return [path]
     found = sorted(item for item in path.iterdir() if item.is_dir() and is_run(item)) if path.is_dir() else []

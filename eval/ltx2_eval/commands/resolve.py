@@ -106,6 +106,7 @@ def generation_plan(given: Given, suite: Suite, systems: list[System]) -> Genera
         container=container_of(given.container),
         device=given.device,
         retry_failed=given.retry_failed,
+        keep_latents=given.keep_latents,
     )
 
 

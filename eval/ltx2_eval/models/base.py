@@ -5,6 +5,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ltx2_eval.clip import Clip
 from ltx2_reports.records import ClipShape, Scalar, Stage
 
@@ -38,6 +41,8 @@ class Generated:
     stages: tuple[Stage, ...] = ()
     """Cost of each stage inside the model; the runner adds `write`."""
     details: dict[str, Scalar] = field(default_factory=dict)
+    latents: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    """What the decoders were given, by name, of models that have such; kept only where the user asks."""
 
 
 class Model(Protocol):

@@ -18,8 +18,12 @@ from ltx2_reports.records import ClipShape, Scalar, Stage
 from ltx2_reports.store import canonical_hash, file_hash
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ltx2 import AudioVideo, LTX2Config, Pipeline, SamplingSettings
     from ltx2.guidance import Weights
+    from ltx2.sample import Progress as SamplerProgress
 
 NANO = "nano"
 NANO_SHAPE = ClipShape(num_frames=49, height=96, width=96, fps="24")
@@ -97,6 +101,7 @@ class LTX2Model:
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Sample one clip."""
+        last: list[SamplerProgress] = []
         made = self.pipeline(
             request.prompt,
             seed=request.seed,
@@ -106,9 +111,10 @@ class LTX2Model:
             fps=request.fps,
             negative_prompt=self._options["negative"],
             settings=self._settings,
+            callback=lambda progress: last.__setitem__(slice(None), [progress]),
         )
         stages = tuple(Stage(name=cost.name, seconds=cost.seconds, peak_bytes=cost.peak_bytes) for cost in made.stages)
-        return Generated(clip=_clip(made), stages=stages, details={"nfe": made.nfe})
+        return Generated(clip=_clip(made), stages=stages, details={"nfe": made.nfe}, latents=_latents(last))
 
     @functools.cached_property
     def _config(self) -> "LTX2Config":
@@ -224,6 +230,15 @@ def _sampling_settings(options: dict[str, str]) -> "SamplingSettings":
     return SamplingSettings(
         steps=int(options["steps"]), guidance=presets[options["guidance"]], schedule=schedules[options["schedule"]]
     )
+
+
+def _latents(last: "list[SamplerProgress]") -> "dict[str, NDArray[np.float32]]":
+    """The clean latents after the last step, tokens by channels."""
+    return {
+        name: tokens.float().cpu().numpy()
+        for progress in last
+        for name, tokens in zip(("video", "audio"), progress.denoised, strict=True)
+    }
 
 
 def _clip(made: "AudioVideo") -> Clip:

@@ -1,0 +1,120 @@
+"""`gate` and `gate calibrate`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltx2_benchmarks.nearest import unknown
+from ltx2_eval.commands.compare import contrasts_of, scored
+from ltx2_eval.commands.options import Given
+from ltx2_eval.commands.report import runs_in
+from ltx2_eval.metrics.catalogue import catalogue
+from ltx2_eval.same_clips import sameness_verdicts
+from ltx2_reports.escape import for_json, for_terminal
+from ltx2_reports.gate import writers
+from ltx2_reports.gate.calibration import Calibration, calibrate, policy_text
+from ltx2_reports.gate.decision import decide
+from ltx2_reports.gate.losses import is_timing
+from ltx2_reports.gate.policy import Policy, PolicyFile, read_policy, require_validated
+from ltx2_reports.records import Run, read_run
+from ltx2_reports.store import atomic_write
+from ltx2_reports.validation import VALIDATION_FILE, read_validation
+
+_FORMATS = {".xml": writers.to_junit, ".md": writers.to_markdown, ".json": writers.to_json, ".sarif": writers.to_sarif}
+
+
+def check_command(given: Given) -> None:
+    """Judge a run; the exit code is the verdict."""
+    reports = [Path(path).expanduser() for path in given.report or ()]
+    _check_formats(reports)
+    file = read_policy(Path(given.policy).expanduser())
+    run, baseline = (read_run(Path(path).expanduser()) for path in (given.run, given.against))
+    _require_known(file, run, baseline)
+    notes = _validation_notes(file, given)
+    both = scored(run) & scored(baseline)
+    names = [name for name in file.policy.metrics if name in both and not is_timing(run, name)]
+    decision = decide(
+        contrasts_of(baseline, run, given, metrics=names),
+        file,
+        earlier=[read_run(folder) for path in given.history or () for folder in runs_in(Path(path).expanduser())],
+        checks=sameness_verdicts(baseline, run, file.policy.sameness),
+        notes=notes,
+    )
+    for path in reports:
+        atomic_write(path, _FORMATS[path.suffix](decision))
+    print(writers.to_json(decision).rstrip() if given.json else for_terminal(writers.to_text(decision)))
+    raise SystemExit(decision.exit_code)
+
+
+def _check_formats(reports: Sequence[Path]) -> None:
+    for path in reports:
+        if path.suffix not in _FORMATS:
+            raise ValueError(f"{path}: expected a name that ends in .xml (JUnit), .md, .json or .sarif")
+
+
+def _require_known(file: PolicyFile, run: Run, baseline: Run) -> None:
+    """Refuse names that no run and no catalogue has: a misspelt metric would never fail."""
+    known = {*catalogue(), *scored(run), *scored(baseline)}
+    for name in file.policy.metrics:
+        if name not in known:
+            raise ValueError(f"{file.path}: {unknown('metric', name, known)}")
+
+
+def _validation_notes(file: PolicyFile, given: Given) -> list[str]:
+    """Obey the file that `validate` wrote: named by option, by the policy, or lying beside the policy."""
+    beside = file.path.parent / VALIDATION_FILE
+    if not file.policy.metrics:
+        return []
+    if given.validation is not None:
+        path = Path(given.validation).expanduser()
+    elif file.policy.validation is not None:
+        path = file.path.parent / file.policy.validation
+    elif beside.is_file():
+        path = beside
+    else:
+        return ["no validation file: nothing says which metrics are fit to gate (`ltx2-eval validate` makes one)"]
+    return require_validated(file, read_validation(path))
+
+
+def calibrate_command(given: Given) -> None:
+    """Measure noise and floors from repeated runs, write a policy, and try it on every pair of them."""
+    runs = [read_run(folder) for path in given.runs for folder in runs_in(Path(path).expanduser())]
+    asked = Policy(metrics={}, false_alarm=given.false_alarm, confidence=given.confidence)
+    made = calibrate(runs, relative=given.relative, policy=asked)
+    usable = [noise for noise in made.noises if noise.usable]
+    if not usable:
+        raise ValueError(_none_usable(made, given))
+    out = Path(given.out).expanduser()
+    atomic_write(out, policy_text(made, relative=given.relative, policy=asked))
+    outcomes = _outcomes(made, read_policy(out))
+    if given.json:
+        print(for_json(_facts(made, out, outcomes)))
+        return
+    print(
+        for_terminal(f"{out}: {len(usable)} of {len(made.noises)} metrics can decide; the file says why others cannot")
+    )
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    print(f"this policy on the {len(made.pairs)} pairs of these runs: {said}")
+
+
+def _none_usable(made: Calibration, given: Given) -> str:
+    least = min((n for n in made.noises if n.mean), key=lambda n: n.detectable / abs(n.mean), default=None)
+    said = f"; the quietest, {least.metric.id}, finds {least.detectable / abs(least.mean):.1%}" if least else ""
+    return (
+        f"no metric of these runs finds a loss of {given.relative:.1%}{said}; use more prompts or seeds, or --relative"
+    )
+
+
+def _outcomes(made: Calibration, file: PolicyFile) -> Counter[str]:
+    return Counter(decide(pair, file).outcome for pair in made.pairs)
+
+
+def _facts(made: Calibration, out: Path, outcomes: Counter[str]) -> dict[str, object]:
+    fields = ("mean", "error", "floor", "n", "tolerance", "detectable", "needed", "usable")
+    return {
+        "policy": str(out),
+        "runs": [str(run.folder) for run in made.runs],
+        "pairs": dict(outcomes),
+        "left_out": list(made.left_out),
+        "metrics": {noise.metric.id: {field: getattr(noise, field) for field in fields} for noise in made.noises},
+    }

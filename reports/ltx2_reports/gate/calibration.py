@@ -1,0 +1,194 @@
+"""What a gate can see: noise and floors of each metric from repeated runs of one unchanged system (A/A runs)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy.special import fdtrc, stdtrit
+
+from ltx2_reports.comparison import RUNTIME_PREFIX
+from ltx2_reports.contrast import Contrast, Contrasts, contrast_runs
+from ltx2_reports.gate.policy import Policy
+from ltx2_reports.records import MetricSpec, Run
+from ltx2_reports.statistics import detectable, prompts_needed
+
+_FLOOR_ALPHA = 0.01
+"""A difference between runs beyond that of their prompts becomes a floor where an F-test finds it at this level."""
+_OF_RANGE = 0.01
+"""Absolute tolerance, as a share of a bounded range, for metrics whose baseline is 0."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noise:
+    """What A/A runs say of one metric."""
+
+    metric: MetricSpec
+    mean: float
+    error: float
+    """Standard error of the difference of two runs, from the spread of their prompts' differences."""
+    floor: float
+    """Difference of two runs that their prompts do not explain, bounded with 99 % confidence; 0: none was found."""
+    n: int
+    tolerance: float
+    absolute: float
+    """Set where the baseline is 0 and a share of it would tolerate nothing."""
+    detectable: float
+    """Least loss that raises the alarm with the policy's confidence; the tolerance has to be above it."""
+    needed: int
+    """Prompts at which it would be as small as the tolerance."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether a loss of the tolerance would be found on this many prompts."""
+        return self.tolerance > 0 and self.detectable <= self.tolerance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """All metrics that the runs share."""
+
+    runs: tuple[Run, ...]
+    pairs: tuple[Contrasts, ...]
+    noises: tuple[Noise, ...]
+    left_out: tuple[str, ...]
+
+
+def calibrate(runs: Sequence[Run], *, relative: float, policy: Policy) -> Calibration:
+    """Measure the noise of every metric between repeated runs of one system.
+
+    Args:
+        runs: at least two of the same system and suite, of other seeds or from other machines.
+        relative: tolerated loss, as a share of the baseline's value.
+        policy: for its chance of a false alarm and its confidence.
+
+    Raises:
+        ValueError: fewer than two runs, runs of different systems, or runs that are copies of each other.
+    """
+    _check(runs)
+    pairs = tuple(contrast_runs(first, second) for first, second in combinations(runs, 2))
+    names = [c.metric.id for c in pairs[0].contrasts if all(other.of(c.metric.id) is not None for other in pairs)]
+    names = [name for name in names if not name.startswith(RUNTIME_PREFIX)]
+    noises = [
+        _noise([found for pair in pairs if (found := pair.of(name))], len(runs), relative, policy, len(names))
+        for name in names
+    ]
+    measured = tuple(noise for noise in noises if noise is not None)
+    left_out = tuple(dict.fromkeys(text for pair in pairs for text in pair.left_out))
+    return Calibration(runs=tuple(runs), pairs=pairs, noises=measured, left_out=left_out)
+
+
+def _check(runs: Sequence[Run]) -> None:
+    if len(runs) < 2:
+        raise ValueError(
+            f"found {len(runs)} run, at least two of the same system are needed: run it again with other seeds"
+        )
+    for run in runs[1:]:
+        here, there = runs[0].header.spec, run.header.spec
+        if (here.model, here.suite.sha256) != (there.model, there.suite.sha256):
+            raise ValueError(
+                f"{run.folder} is {there.model} on {there.suite.label}, {runs[0].folder} is {here.model} on "
+                f"{here.suite.label}; expected runs of one system on one suite"
+            )
+    hashes = [sorted(clip.sha256 or "" for clip in run.clips.values()) for run in runs]
+    for (first, ours), (second, theirs) in combinations(zip(runs, hashes, strict=True), 2):
+        if ours == theirs:
+            raise ValueError(
+                f"{first.folder} and {second.folder} hold the same clips, bit for bit, and say nothing of noise; run "
+                "the system again with other seeds, or on another machine"
+            )
+
+
+def _noise(found: Sequence[Contrast], runs: int, relative: float, policy: Policy, metrics: int) -> Noise | None:
+    errors = [_error(contrast) for contrast in found]
+    if any(error is None for error in errors):
+        return None
+    n = min(contrast.prompts for contrast in found)
+    square = float(np.mean([error**2 for error in errors if error is not None]))
+    means = float(np.mean([contrast.difference.value**2 for contrast in found]))
+    error, mean = float(np.sqrt(square)), float(np.mean([contrast.first for contrast in found]))
+    floor = 0.0 if found[0].set_draws is not None else _floor(means, square, runs, n)
+    absolute = _of_zero(found[0].metric, mean)
+    tolerance = max(relative * abs(mean), absolute, floor)
+    each = policy.false_alarm / metrics
+    return Noise(
+        metric=found[0].metric,
+        mean=mean,
+        error=error,
+        floor=floor,
+        n=n,
+        tolerance=tolerance,
+        absolute=absolute,
+        detectable=detectable(error, n, each, policy.confidence, 1),
+        needed=prompts_needed(error * n**0.5, tolerance, each, policy.confidence, sides=1) if tolerance else 0,
+    )
+
+
+def _error(contrast: Contrast) -> float | None:
+    if contrast.set_draws is not None:
+        return contrast.set_draws.standard_error
+    n = contrast.prompts
+    return float(np.std(contrast.differences, ddof=1) / np.sqrt(n)) if n > 1 else None
+
+
+def _floor(means: float, square: float, runs: int, n: int) -> float:
+    """Bound on the difference of two runs by what is common to all prompts of a run.
+
+    Analysis of variance of prompts by runs: the mean square of runs over that of their interaction is F where nothing
+    is common.
+    """
+    if means <= square:
+        return 0.0
+    if square > 0 and float(fdtrc(runs - 1, (n - 1) * (runs - 1), means / square)) > _FLOOR_ALPHA:
+        return 0.0
+    return float(stdtrit(runs - 1, 1 - _FLOOR_ALPHA / 2) * np.sqrt(means - square))
+
+
+def _of_zero(metric: MetricSpec, mean: float) -> float:
+    low, high = metric.range
+    return _OF_RANGE * (high - low) if mean == 0 and low is not None and high is not None else 0.0
+
+
+def policy_text(made: Calibration, *, relative: float, policy: Policy) -> str:
+    """A policy of the metrics that can decide, and as comments those that cannot and why; edit it freely."""
+    systems = sorted({run.header.spec.system for run in made.runs})
+    suite = made.runs[0].header.spec.suite
+    lines = [
+        f"# Made by `ltx2-eval gate calibrate` from {len(made.runs)} runs of {_comment(', '.join(systems))} on "
+        f"{_comment(suite.label)}.",
+        "# A metric passes when a loss above the largest of relative, absolute and floor is ruled out.",
+        "schema = 1",
+        f"false_alarm = {policy.false_alarm!r}",
+        f"confidence = {policy.confidence!r}",
+    ]
+    for noise in made.noises:
+        lines += ["", *(_usable(noise, relative) if noise.usable else _unusable(noise))]
+    return "\n".join(lines) + "\n"
+
+
+def _usable(noise: Noise, relative: float) -> list[str]:
+    lines = [
+        f'[metrics."{noise.metric.id}"]  # {noise.n} prompts find a loss of {noise.detectable:.3g} ({_unit(noise)})'
+    ]
+    lines += ['direction = "same"'] if noise.metric.direction == "none" else []
+    lines += [f"relative = {relative!r}"] if noise.mean else []
+    lines += [f"absolute = {noise.absolute!r}"] if noise.absolute else []
+    return lines + ([f"floor = {noise.floor!r}"] if noise.floor else [])
+
+
+def _unusable(noise: Noise) -> list[str]:
+    if noise.tolerance == 0:
+        return [f'# [metrics."{noise.metric.id}"]: 0 in every run; give it an absolute tolerance to gate by it']
+    return [
+        f'# [metrics."{noise.metric.id}"]: too noisy: {noise.n} prompts find losses from {noise.detectable:.3g} '
+        f"({_unit(noise)}), tolerated {noise.tolerance:.3g}; about {noise.needed} prompts, or more seeds, would do"
+    ]
+
+
+def _unit(noise: Noise) -> str:
+    share = f"{noise.detectable / abs(noise.mean):.1%} of {noise.mean:.4g}" if noise.mean else "of 0"
+    return share + (f" {noise.metric.unit}" if noise.metric.unit else "")
+
+
+def _comment(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

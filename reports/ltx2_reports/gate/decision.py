@@ -1,0 +1,71 @@
+"""A whole gate: the run, the baseline, the policy, and what comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ltx2_reports.contrast import Contrasts
+from ltx2_reports.gate.losses import clips_verdict, losses_of
+from ltx2_reports.gate.policy import PolicyFile
+from ltx2_reports.gate.speed import speed_losses
+from ltx2_reports.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, overall
+from ltx2_reports.records import Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """The verdicts, and what must be said beside them."""
+
+    run: Run
+    baseline: Run
+    policy: PolicyFile
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of the verdicts."""
+        return overall(self.verdicts)
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 1 regressed, 3 not enough data."""
+        return EXIT_CODES[self.outcome]
+
+
+def decide(
+    contrasts: Contrasts,
+    file: PolicyFile,
+    *,
+    earlier: Sequence[Run] = (),
+    checks: Sequence[Verdict] = (),
+    notes: Sequence[str] = (),
+) -> Decision:
+    """Judge every metric of the policy; they share one chance of a false alarm.
+
+    Args:
+        contrasts: of the baseline (A) and the run (B).
+        file: the policy.
+        earlier: runs that timings are judged against; the baseline is always among them.
+        checks: verdicts that were made elsewhere, such as those on sameness.
+        notes: what else must be said.
+
+    Raises:
+        ValueError: a metric's direction is not settled, see `losses.direction_of`.
+    """
+    policy = file.policy
+    losses = losses_of(contrasts, policy)
+    losses += speed_losses(contrasts.second, [contrasts.first, *earlier], policy)
+    order = list(policy.metrics)
+    judged = judge(
+        sorted(losses, key=lambda loss: order.index(loss.metric)),
+        false_alarm=policy.false_alarm,
+        confidence=policy.confidence,
+    )
+    clips = clips_verdict(contrasts.first, contrasts.second, policy)
+    return Decision(
+        run=contrasts.second,
+        baseline=contrasts.first,
+        policy=file,
+        verdicts=(clips, *checks, *judged),
+        notes=tuple(notes),
+    )

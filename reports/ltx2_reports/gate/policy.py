@@ -1,0 +1,140 @@
+"""The policy of a gate: which metrics decide, what may be lost, and how sure one must be. A TOML file."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ltx2_reports.validation import Validation
+
+POLICY_SCHEMA = 1
+PolicyDirection = Literal["up", "down", "zero", "same"]
+"""same: any change of the mean is a loss, for descriptive metrics such as loudness."""
+Test = Literal["sign-flip", "t"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class MetricPolicy(_Strict):
+    """What may be lost of one metric."""
+
+    direction: PolicyDirection | None = None
+    """None: the metric's own; required for metrics that have none."""
+    relative: float = Field(default=0.0, ge=0)
+    """Tolerated loss as a share of the baseline's value."""
+    absolute: float = Field(default=0.0, ge=0)
+    """Tolerated loss in the metric's unit."""
+    floor: float = Field(default=0.0, ge=0)
+    """What repeated runs of one system differ by for reasons that more prompts do not cure; from `gate calibrate`."""
+    test: Test = "sign-flip"
+    despite_validation: bool = False
+    """Gate by this metric even if validation says that it may only be reported."""
+
+    def tolerance(self, baseline: float) -> float:
+        """The largest of the three, in the metric's unit."""
+        return max(self.relative * abs(baseline), self.absolute, self.floor)
+
+
+class SpeedPolicy(_Strict):
+    """How timings are judged: against earlier runs on the same device."""
+
+    window: int = Field(default=5, ge=1)
+    """The latest so many earlier runs; their median is the baseline."""
+    least_records: int = Field(default=3, ge=2)
+    """With fewer earlier runs nobody knows how much this device varies."""
+    warm_up: int = Field(default=1, ge=0)
+    """Clips at the beginning of a run whose timings do not count."""
+
+
+class SamenessPolicy(_Strict):
+    """For the same seeds and weights under other code: least cosine of any clip with its partner."""
+
+    feature_cosine: float | None = Field(default=None, ge=-1, le=1)
+    latent_cosine: float | None = Field(default=None, ge=-1, le=1)
+
+
+class Policy(_Strict):
+    """The whole file."""
+
+    schema_version: Literal[1] = Field(default=POLICY_SCHEMA, alias="schema")
+    false_alarm: float = Field(default=0.005, gt=0, lt=0.5)
+    """Chance that an unchanged system is called regressed, over all metrics together."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """With which a loss above the tolerance is ruled out before a metric passes."""
+    max_lost: float = Field(default=0.05, ge=0, le=1)
+    """Share of the baseline's values of a metric that the run may lack."""
+    max_failed: float = Field(default=0.0, ge=0, le=1)
+    """Share of the run's clips that may have failed beyond the baseline's share."""
+    validation: str | None = None
+    """File that `ltx2-eval validate` wrote, relative to this one."""
+    metrics: dict[str, MetricPolicy] = {}
+    speed: SpeedPolicy = SpeedPolicy()
+    sameness: SamenessPolicy = SamenessPolicy()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyFile:
+    """A policy and where it stands."""
+
+    path: Path
+    policy: Policy
+    lines: dict[str, int]
+    """Line of each metric's table, for annotations."""
+
+
+def read_policy(path: Path) -> PolicyFile:
+    """Read and check a policy.
+
+    Raises:
+        ValueError: not TOML, an unknown key, a value outside its range, or nothing to judge; names file and key.
+        OSError: no such file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not TOML: {error}") from error
+    try:
+        policy = Policy.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if not policy.metrics and policy.sameness == SamenessPolicy():
+        raise ValueError(f'{path}: nothing to judge; add a table such as [metrics."av_align"] with absolute = 0.05')
+    return PolicyFile(path=path, policy=policy, lines=_lines(text))
+
+
+def _lines(text: str) -> dict[str, int]:
+    header = re.compile(r"^\s*\[\s*metrics\s*\.\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*\]")
+    found = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = header.match(line)
+        if match:
+            found[next(name for name in match.groups() if name)] = number
+    return found
+
+
+def require_validated(file: PolicyFile, validation: Validation) -> list[str]:
+    """Refuse metrics that validation found fit for reports only; return what is to be said of the others.
+
+    Raises:
+        ValueError: such a metric is in the policy without `despite_validation = true`; says why it is unfit.
+    """
+    notes = []
+    for name, metric in file.policy.metrics.items():
+        found = validation.metrics.get(name)
+        if found is None:
+            notes.append(f"{name}: not among the validated metrics")
+        elif found.verdict == "report only" and not metric.despite_validation:
+            raise ValueError(
+                f"{file.path}: {name} may only be reported, not gate: {found.why}; take it out, or write "
+                "despite_validation = true under it"
+            )
+        elif found.verdict == "report only":
+            notes.append(f"{name}: gates although validation found it fit for reports only ({found.why})")
+    return notes

@@ -1,0 +1,151 @@
+"""From a metric's loss and its spread to a verdict: passed, regressed, or not enough data.
+
+The loss is how much worse the run is than the baseline. Two questions, each with its own error:
+
+- Is there a loss at all? A one-sided test, corrected by Holm over all metrics of the policy, so that an unchanged
+  system is called regressed with at most the policy's chance of a false alarm.
+- Is a loss above the tolerance ruled out? A one-sided confidence limit; it needs no correction, since all metrics have
+  to pass.
+
+passed: ruled out. regressed: there is a loss, and one above the tolerance is not ruled out. Else the data do not
+decide: the run is too small or the metric too noisy for the tolerance, which is no pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy.special import stdtr, stdtrit
+
+from ltx2_reports.statistics import detectable, holm, prompts_needed
+
+Outcome = Literal["passed", "regressed", "not enough data"]
+EXIT_CODES: dict[Outcome, int] = {"passed": 0, "regressed": 1, "not enough data": 3}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loss:
+    """What was measured of one metric."""
+
+    metric: str
+    title: str
+    unit: str
+    baseline: float | None
+    value: float | None
+    loss: float | None
+    """How much worse the run is; negative: better. None: `trouble` says why there is none."""
+    error: float | None
+    """Standard error of the loss; None: not known."""
+    n: int
+    """Prompts, or earlier records of a timing."""
+    unit_of_n: str
+    p: float | None
+    """One-sided, of "there is no loss"; None: no test."""
+    tolerance: float
+    two_sided: bool = False
+    """Whether change in either direction is a loss."""
+    is_equal: bool = False
+    trouble: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """One metric, or one check, judged."""
+
+    metric: str
+    title: str
+    outcome: Outcome
+    why: str
+    """One sentence for people."""
+    loss: Loss | None = None
+    limit: float | None = None
+    """Losses above this are ruled out."""
+    p_holm: float | None = None
+    detectable: float | None = None
+    """Least loss that raises the alarm with the policy's confidence."""
+
+
+def overall(verdicts: Sequence[Verdict]) -> Outcome:
+    """The worst: regressed, else not enough data, else passed."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if "regressed" in outcomes:
+        return "regressed"
+    return "not enough data" if "not enough data" in outcomes or not outcomes else "passed"
+
+
+def judge(losses: Sequence[Loss], *, false_alarm: float, confidence: float) -> list[Verdict]:
+    """Verdicts on all metrics of a policy together.
+
+    Args:
+        losses: one per metric.
+        false_alarm: chance of any false alarm.
+        confidence: with which a loss above the tolerance is ruled out.
+    """
+    tested = [loss for loss in losses if loss.p is not None and not loss.is_equal]
+    adjusted = dict(zip((loss.metric for loss in tested), holm([loss.p or 0.0 for loss in tested]), strict=True))
+    each = false_alarm / max(1, len(tested))
+    return [_verdict(loss, adjusted.get(loss.metric), false_alarm, each, confidence) for loss in losses]
+
+
+def _verdict(loss: Loss, p_holm: float | None, false_alarm: float, each: float, confidence: float) -> Verdict:
+    if loss.loss is None:
+        return _of(loss, "not enough data", loss.trouble)
+    if loss.is_equal:
+        return _of(loss, "passed", f"equal on all {loss.n} {loss.unit_of_n}", limit=0.0, p_holm=1.0)
+    if loss.error is None or loss.trouble or p_holm is None:
+        return _of(loss, "not enough data", loss.trouble or f"{loss.n} {loss.unit_of_n} give no measure of chance")
+    limit = _limit(loss, loss.error, confidence)
+    least = detectable(loss.error, loss.n, each, confidence, 2 if loss.two_sided else 1)
+    facts = {"limit": limit, "p_holm": p_holm, "detectable": least}
+    if limit <= loss.tolerance:
+        ruled = f"a loss above {_number(limit)} is ruled out" if limit > 0 else f"better by at least {_number(-limit)}"
+        return _of(loss, "passed", f"{ruled}; {_tolerated(loss)}", **facts)
+    if p_holm < false_alarm:
+        return _of(
+            loss, "regressed", f"worse by {_number(loss.loss)} (Holm p {p_holm:.2g}); {_tolerated(loss)}", **facts
+        )
+    return _of(loss, "not enough data", f"{_undecided(loss, limit, least)}{_cure(loss, each, confidence)}", **facts)
+
+
+def _limit(loss: Loss, error: float, confidence: float) -> float:
+    assert loss.loss is not None
+    return (abs(loss.loss) if loss.two_sided else loss.loss) + float(stdtrit(loss.n - 1, confidence)) * error
+
+
+def _tolerated(loss: Loss) -> str:
+    return f"tolerated: {_number(loss.tolerance)}{' ' + loss.unit if loss.unit else ''}"
+
+
+def _undecided(loss: Loss, limit: float, least: float) -> str:
+    return (
+        f"a loss of up to {_number(limit)} cannot be ruled out, {_tolerated(loss)}; {loss.n} {loss.unit_of_n} find "
+        f"losses from {_number(least)}"
+    )
+
+
+def _cure(loss: Loss, each: float, confidence: float) -> str:
+    """How many prompts would settle it, for a system that has lost nothing."""
+    if loss.tolerance <= 0:
+        return "; the tolerance is 0: give the metric an absolute or relative one"
+    if loss.unit_of_n != "prompts" or loss.error is None:
+        return ""
+    needed = prompts_needed(loss.error * loss.n**0.5, loss.tolerance, each, confidence, sides=1)
+    return f"; about {needed} prompts, or more seeds, would settle it"
+
+
+def _of(loss: Loss, outcome: Outcome, why: str, **facts: float) -> Verdict:
+    text = "; ".join((why, *loss.notes))
+    return Verdict(metric=loss.metric, title=loss.title, outcome=outcome, why=text, loss=loss, **facts)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def t_test(loss: float, error: float, n: int, two_sided: bool = False) -> float:
+    """One-sided p of "there is no loss" by Student's t; two-sided where change in either direction is a loss."""
+    if error == 0:
+        return 0.0 if loss > 0 or (two_sided and loss) else 1.0
+    p = float(stdtr(n - 1, -(abs(loss) if two_sided else loss) / error))
+    return min(1.0, 2 * p) if two_sided else p
