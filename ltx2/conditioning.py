@@ -13,6 +13,7 @@ from ltx2.audio_vae import AudioVAE
 from ltx2.guidance import Guidance, StreamGuidance
 from ltx2.image import CRF, MAX_CRF, prepare_image
 from ltx2.mel import log_mel
+from ltx2.streaming import Streaming
 from ltx2.types import VideoPixelShape
 from ltx2.video_vae import VideoVAE
 
@@ -90,7 +91,8 @@ def encode_video(vae: VideoVAE, video: Tensor) -> Tensor:
 def encode_frames(vae: VideoVAE, frames: Tensor) -> Tensor:
     """Tokens of float frames `(1, 3, f, h, w)` in -1..1, float32 `(1, t, c)` on the autoencoder's device."""
     weight = next(vae.encoder.parameters())
-    return rearrange(vae.encode(frames.to(weight.device, weight.dtype)).float(), "b c f h w -> b (f h w) c")
+    latent = vae.encode(frames.to(weight.device, weight.dtype), streaming=Streaming(size=8))
+    return rearrange(latent.float(), "b c f h w -> b (f h w) c")
 
 
 def encode_audio(vae: AudioVAE, audio: GivenAudio, frames: int, duration_s: float) -> Tensor:

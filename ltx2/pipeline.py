@@ -23,6 +23,7 @@ from ltx2.text import TextEmbeddings
 from ltx2.types import AudioLatentShape, AudioVideo, VideoLatentShape, VideoPixelShape
 from ltx2.upsampler import LatentUpsampler
 from ltx2.upsampler_checkpoint import load_upsampler
+from ltx2.video_memory import decode_budget_bytes, plan_decode
 
 TEXT_ENCODER_FOLDER = "text_encoder"
 UPSAMPLER_FOLDER = "spatial_upsampler"
@@ -53,6 +54,8 @@ class Pipeline:
         self.text_encoder = text_encoder
         self.upsampler = upsampler
         self.lora = lora
+        self.decode_bytes: int | None = None
+        """Memory for the activations of video decoding: smaller slices where it is short; None: what the device has."""
         self.device = modules.transformer.patchify_proj.weight.device
         self.dtype = modules.transformer.patchify_proj.weight.dtype
         text, gemma = modules.config.text, text_encoder.model.config
@@ -236,15 +239,22 @@ class Pipeline:
 
     def _decode_video(self, tokens: Tensor, shape: VideoLatentShape) -> Tensor:
         latent = rearrange(tokens, "b (f h w) c -> b c f h w", f=shape.frames, h=shape.height, w=shape.width)
-        pixels = self.modules.video_vae.decode(latent.to(self.dtype))
-        levels = ((pixels.float() + 1) / 2).clamp(0, 1) * 255
-        return rearrange(levels.to(torch.uint8), "1 c f h w -> f h w c").cpu().contiguous()
+        budget_bytes = self.decode_bytes if self.decode_bytes is not None else decode_budget_bytes(self.device)
+        streaming = plan_decode(self.config.video_vae, shape, self.dtype, budget_bytes=budget_bytes)
+        slices = [_levels(x) for x in self.modules.video_vae.decode_slices(latent.to(self.dtype), streaming)]
+        return slices[0] if streaming is None else torch.cat(slices, dim=streaming.dim - 2)
 
     def _decode_audio(self, tokens: Tensor, shape: AudioLatentShape) -> Tensor:
         latent = rearrange(tokens, "b t (c m) -> b c t m", m=shape.mel_bins)
         log_mel = self.modules.audio_vae.decode(latent.to(self.dtype))
         waveform = self.modules.vocoder(log_mel)
         return rearrange(waveform, "1 c n -> c n").float().cpu().contiguous()
+
+
+def _levels(pixels: Tensor) -> Tensor:
+    """Frames (1, 3, f, h, w) in -1..1 -> uint8 (f, h, w, 3) on the CPU."""
+    levels = ((pixels.float() + 1) / 2).clamp(0, 1) * 255
+    return rearrange(levels.to(torch.uint8), "1 c f h w -> f h w c").cpu().contiguous()
 
 
 def find_upsampler(folder: Path) -> Path | None:

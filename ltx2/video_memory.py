@@ -43,6 +43,14 @@ def plan_decode(
     return next((way for way in ways if peak(way) <= budget_bytes), min(ways, key=peak))
 
 
+def decode_budget_bytes(device: torch.device) -> int:
+    """`DEFAULT_BYTES`; on a GPU no more than half of what is free, since kernels need workspace too."""
+    if device.type != "cuda":
+        return DEFAULT_BYTES
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return min(DEFAULT_BYTES, free // 2)
+
+
 def decode_peak_bytes(
     config: VideoVAEConfig, shape: VideoLatentShape, dtype: torch.dtype, streaming: Streaming | None
 ) -> int:
