@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from ltx2.linear import Linear, linear_gelu
 from ltx2.rope import RotaryTable, rotate
 
 
@@ -37,10 +38,10 @@ class Attention(nn.Module):
         self.heads = heads
         self.q_norm = nn.RMSNorm(inner, eps=eps)
         self.k_norm = nn.RMSNorm(inner, eps=eps)
-        self.to_q = nn.Linear(query_dim, inner)
-        self.to_k = nn.Linear(context_dim, inner)
-        self.to_v = nn.Linear(context_dim, inner)
-        self.to_out = nn.Sequential(nn.Linear(inner, query_dim))
+        self.to_q = Linear(query_dim, inner)
+        self.to_k = Linear(context_dim, inner)
+        self.to_v = Linear(context_dim, inner)
+        self.to_out = nn.Sequential(Linear(inner, query_dim))
 
     def keys_values(self, context: Tensor, rope: RotaryTable | None = None) -> KeyValue:
         """Keys and values of a context `(b, t, d)`."""
@@ -55,7 +56,6 @@ class Attention(nn.Module):
         *,
         rope: RotaryTable | None = None,
         mask: Tensor | None = None,
-        pass_values: Tensor | None = None,
     ) -> Tensor:
         """Attend from `(b, t, d)`.
 
@@ -64,8 +64,6 @@ class Attention(nn.Module):
             keys_values: From `keys_values`.
             rope: Rotation of the queries.
             mask: Additive bias that broadcasts to `(b, a, t, t_context)`.
-            pass_values: Boolean `(b, 1, 1, 1)`: rows where the attention matrix is the identity, so that values
-                pass through (self-attention only).
 
         Returns:
             `(b, t, d)`.
@@ -73,9 +71,12 @@ class Attention(nn.Module):
         query = self._split(self.q_norm(self.to_q(x)))
         query = query if rope is None else rotate(query, rope)
         y = F.scaled_dot_product_attention(query, *keys_values, attn_mask=mask)
-        if pass_values is not None:
-            y = torch.where(pass_values, keys_values.value, y)
         out: Tensor = self.to_out(rearrange(y, "b a t k -> b t (a k)"))
+        return out
+
+    def pass_values(self, x: Tensor) -> Tensor:
+        """What self-attention of `(b, t, d)` gives where its matrix is the identity: each token reads itself."""
+        out: Tensor = self.to_out(self.to_v(x))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(_GeluProjection(dim, 4 * dim), nn.Identity(), nn.Linear(4 * dim, dim))
+        self.net = nn.Sequential(_GeluProjection(dim, 4 * dim), nn.Identity(), Linear(4 * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(b, t, d)` to the same shape."""
@@ -98,10 +99,10 @@ class FeedForward(nn.Module):
 class _GeluProjection(nn.Module):
     def __init__(self, dim_in: int, dim_out: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(dim_in, dim_out)
+        self.proj = Linear(dim_in, dim_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.proj(x), approximate="tanh")
+        return linear_gelu(self.proj, x)
 
 
 def rms_norm(x: Tensor, eps: float) -> Tensor:

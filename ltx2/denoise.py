@@ -1,30 +1,20 @@
 """From noisy latents to guided clean estimates: the transformer passes of one sampling step."""
 
 import copy
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ltx2.guidance import Guidance, Pass, guide
-from ltx2.perturbation import BlockPlan, plan_blocks
+from ltx2.guidance import Guidance, guide
+from ltx2.pass_tree import plan_passes
 from ltx2.rope import StreamRope
 from ltx2.sample import Latents
 from ltx2.text import TextEmbeddings
-from ltx2.transformer import LTX2Transformer, StreamContext, StreamInput
+from ltx2.transformer import LTX2Transformer, StreamInput
 
 _BATCH_UP_TO_TOKENS = 2048
 """Rows this short leave hardware idle, so that the passes of a step are quicker as one batch."""
-
-
-class _Call(NamedTuple):
-    """One run of the transformer: a batch of passes, with all that stays the same from step to step."""
-
-    passes: tuple[Pass, ...]
-    video: StreamContext
-    audio: StreamContext
-    plan: tuple[BlockPlan, ...]
 
 
 class GuidedDenoiser:
@@ -38,7 +28,8 @@ class GuidedDenoiser:
         video_rope: From `transformer.video_rope`, one row.
         audio_rope: From `transformer.audio_rope`, one row.
         guidance: Which passes to run, and how to combine them.
-        batch_passes: One batch a step, or one pass after the other; None decides by length.
+        batch_passes: Run a layer on all passes at once, or on one after the other, which needs less memory; None
+            decides by length.
         masks: Of video and audio, `(1, t)`: the share of noise in each token, 0 where it is given and 1 where it is
             generated; None where all of a stream is generated.
     """
@@ -56,13 +47,22 @@ class GuidedDenoiser:
     ) -> None:
         self._transformer = transformer
         self._ropes = (video_rope, audio_rope)
-        self._masks = masks
+        self._levels = tuple(map(_levels, masks))
         self._guidance = guidance
         self._dtype = transformer.patchify_proj.weight.dtype
         tokens = sum(rope.own.cos.shape[2] for rope in self._ropes)
         batched = tokens <= _BATCH_UP_TO_TOKENS if batch_passes is None else batch_passes
-        passes = guidance.passes
-        self._calls = self._prepare(embeddings, [passes] if batched else [(name,) for name in passes])
+        self._plan = plan_passes(
+            guidance,
+            num_layers=transformer.config.num_layers,
+            device=embeddings.video.device,
+            rows_at_once=None if batched else 1,
+        )
+        rows = [1, 0] if "text" in guidance.passes else [0]
+        self._contexts = (
+            transformer.video_context(embeddings.video[rows]),
+            transformer.audio_context(embeddings.audio[rows]),
+        )
         self.nfe = 0
         """Transformer passes so far, each pass of a batch counted."""
 
@@ -75,52 +75,54 @@ class GuidedDenoiser:
     ) -> "GuidedDenoiser":
         """The same model, text and guidance for tokens at other places; shares what was computed from the text."""
         other = copy.copy(self)
-        other._ropes, other._masks, other.nfe = (video_rope, audio_rope), masks, 0
+        other._ropes, other._levels, other.nfe = (video_rope, audio_rope), tuple(map(_levels, masks)), 0
         return other
 
     def __call__(self, x: Latents, sigma: float) -> Latents:
         """Guided estimate of the clean latents, float32, for latents `(1, t, c)` at noise level sigma."""
-        video: dict[Pass, Tensor] = {}
-        audio: dict[Pass, Tensor] = {}
-        for call in self._calls:
-            denoised = self._run(call, x, sigma)
-            for i, name in enumerate(call.passes):
-                video[name], audio[name] = denoised.video[i : i + 1], denoised.audio[i : i + 1]
-            self.nfe += len(call.passes)
+        streams = [
+            StreamInput(tokens.to(self._dtype), levels.timestep(sigma, tokens.device), rope, context, levels.index)
+            for tokens, levels, rope, context in zip(x, self._levels, self._ropes, self._contexts, strict=True)
+        ]
+        velocities = self._transformer(*streams, self._plan.blocks)
+        self.nfe += len(self._guidance.passes)
+        denoised = (
+            (tokens - levels.per_token(sigma, tokens.device) * velocity.float()).split(1)
+            for tokens, levels, velocity in zip(x, self._levels, velocities, strict=True)
+        )
+        video, audio = (
+            dict(zip(passes, rows, strict=True))
+            for passes, rows in zip((self._plan.video, self._plan.audio), denoised, strict=True)
+        )
         return Latents(
             guide(video, self._guidance.video_weights),
             guide(audio, self._guidance.audio_weights),
         )
 
-    def _run(self, call: _Call, x: Latents, sigma: float) -> Latents:
-        timesteps = [self._timestep(sigma, mask, x.video.device) for mask in self._masks]
-        contexts = (call.video, call.audio)
-        streams = (
-            StreamInput(tokens.to(self._dtype).expand(len(call.passes), -1, -1), timestep, rope, context)
-            for tokens, timestep, rope, context in zip(x, timesteps, self._ropes, contexts, strict=True)
-        )
-        velocities = self._transformer(*streams, call.plan)
-        return Latents(
-            *(tokens - time[..., None] * v.float() for tokens, time, v in zip(x, timesteps, velocities, strict=True))
-        )
 
-    def _timestep(self, sigma: float, mask: Tensor | None, device: torch.device) -> Tensor:
-        """Noise level of all tokens, `(1, 1)`, or of each, `(1, t)`."""
-        return torch.full((1, 1), sigma, dtype=torch.float32, device=device) if mask is None else sigma * mask
+class _Levels(NamedTuple):
+    """The noise levels within one stream, as shares of the step's."""
 
-    def _prepare(self, embeddings: TextEmbeddings, batches: Sequence[tuple[Pass, ...]]) -> tuple[_Call, ...]:
-        video = self._transformer.video_context(embeddings.video)
-        audio = self._transformer.audio_context(embeddings.audio)
-        contexts: dict[tuple[int, ...], tuple[StreamContext, StreamContext]] = {}
-        calls = []
-        for passes in batches:
-            rows = tuple(int(name == "text") for name in passes)
-            if rows not in contexts:
-                contexts[rows] = (video.rows(rows), audio.rows(rows))
-            plan = plan_blocks(
-                [self._guidance.perturbation(name) for name in passes],
-                num_layers=self._transformer.config.num_layers,
-                device=embeddings.video.device,
-            )
-            calls.append(_Call(passes, *contexts[rows], plan))
-        return tuple(calls)
+    shares: Tensor | None
+    """`(1, l)`: those that occur; None where all tokens have the step's own."""
+    index: Tensor | None
+    """The level of each token, `(t,)`; None where all have the same."""
+
+    def timestep(self, sigma: float, device: torch.device) -> Tensor:
+        """Noise levels `(1, l)`."""
+        if self.shares is None:
+            return torch.full((1, 1), sigma, dtype=torch.float32, device=device)
+        return sigma * self.shares
+
+    def per_token(self, sigma: float, device: torch.device) -> Tensor:
+        """Noise level of each token, `(1, 1 or t, 1)`."""
+        timestep = self.timestep(sigma, device)
+        return (timestep if self.index is None else timestep[:, self.index])[..., None]
+
+
+def _levels(mask: Tensor | None) -> _Levels:
+    """The few values that a mask has: what depends on the noise level is computed once for each, not for each token."""
+    if mask is None:
+        return _Levels(None, None)
+    shares, index = mask[0].unique(return_inverse=True)
+    return _Levels(shares[None], index if len(shares) > 1 else None)

@@ -14,6 +14,7 @@ from ltx2.guidance import Guidance
 from ltx2.perturbation import Perturbation
 
 _TIMESTEP_CHANNELS = 256
+_EXCHANGE = ("audio_to_video", "video_to_audio")
 
 
 class Work(NamedTuple):
@@ -96,37 +97,52 @@ class TransformerFlops:
     def step(self, perturbation: Perturbation | None = None) -> dict[str, Work]:
         """One pass through the transformer with the text's keys and values at hand."""
         change = perturbation or Perturbation()
-        layers = self.config.num_layers
-        skipped = change.stg_kind == "skip"
-        video_self = layers - (len(set(change.video_blocks)) if skipped else 0)
-        audio_self = layers - (len(set(change.audio_blocks)) if skipped else 0)
-        parts = self._block()
-        crossing = 0 if change.isolate else layers
-        times = {"video_self": video_self, "audio_self": audio_self}
-        times |= {"audio_to_video": crossing, "video_to_audio": crossing}
-        blocks = {name: work.times(times.get(name, layers)) for name, work in parts.items()}
+        blocks = {name: work.times(self.config.num_layers) for name, work in self._block().items()}
+        if change.isolate:
+            blocks = {name: work for name, work in blocks.items() if name not in _EXCHANGE}
+        streams = (
+            ("video_self", change.video_blocks, self.tokens.video, self.config.width),
+            ("audio_self", change.audio_blocks, self.tokens.audio, self.config.audio_width),
+        )
+        for name, disabled, tokens, width in streams:
+            hits = len(set(disabled))
+            # Where values pass through, they are still projected, and projected out.
+            left = linear(tokens, width, width).times(2) if change.stg_kind == "value" else Work()
+            blocks[name] = together(blocks[name].minus(self._block()[name].times(hits)), left.times(hits))
         return {**blocks, **self._ends(isolated=change.isolate)}
 
     def forward(self) -> dict[str, Work]:
         """One unperturbed pass from the connectors' output on: what one forward of a model without a cache does."""
         return {**self.text_context(), **self.step()}
 
-    def guided_step(self, guidance: Guidance) -> dict[str, Work]:
-        """One guided step: each pass of the plan, run in full, under the pass's name."""
+    def separate_passes(self, guidance: Guidance) -> dict[str, Work]:
+        """One guided step with each pass run in full, under the pass's name."""
         return {name: total(self.step(guidance.perturbation(name))) for name in guidance.passes}
 
-    def shared_guided_step(self, guidance: Guidance) -> dict[str, Work]:
-        """As `guided_step`, but the `stg` pass starts where it first differs from the conditional one.
+    def guided_step(self, guidance: Guidance) -> dict[str, Work]:
+        """One guided step as `ltx2.denoise` runs it: of each pass what it does not share with the conditional one."""
+        passes = self.separate_passes(guidance)
+        block, out = self._block(), self._project_out()
+        attended = together(block["video_self"], block["audio_self"])
+        entered = total(self._ends(isolated=False)).minus(out)
+        shared = {"text": together(entered, attended)}
+        if "stg" in passes:
+            shared["stg"] = together(entered, total(block).times(min(guidance.stg_blocks)))
+        if "modality" in passes:
+            shared["modality"] = passes["modality"].minus(self._isolated_rest(guidance))
+        return {name: work.minus(shared.get(name, Work())) for name, work in passes.items()}
 
-        The blocks before the first perturbed one give the same in both passes, so they need to run once only.
-        """
-        parts = self.guided_step(guidance)
-        if "stg" not in parts:
-            return parts
-        # What enters the first block (projections in, modulations) is shared as well; only the way out is not.
-        prefix = total(self._block()).times(min(guidance.stg_blocks))
-        entered = total(self._ends(isolated=False)).minus(self._project_out())
-        return {**parts, "stg": parts["stg"].minus(together(prefix, entered))}
+    def _isolated_rest(self, guidance: Guidance) -> Work:
+        """Work of the isolated pass alone: no stream that is not guided by it, and nothing before the exchange."""
+        weights = {"video": guidance.video_weights, "audio": guidance.audio_weights}
+        streams = [name for name, weight in weights.items() if weight.modality != 0]
+        blocks, config = self._block(), self.config
+        own = (
+            blocks[f"{name}_{part}"].times(config.num_layers - int(part != "feed_forward"))
+            for name in streams
+            for part in ("self", "text", "feed_forward")
+        )
+        return together(*own, *(self._project_out_of(name) for name in streams))
 
     def _block(self) -> dict[str, Work]:
         """The parts of one block."""
@@ -172,8 +188,10 @@ class TransformerFlops:
         return {"projections": together(into, self._project_out()), "timesteps": modulation}
 
     def _project_out(self) -> Work:
+        return together(self._project_out_of("video"), self._project_out_of("audio"))
+
+    def _project_out_of(self, stream: str) -> Work:
         config = self.config
-        return together(
-            linear(self.tokens.video, config.width, config.out_channels),
-            linear(self.tokens.audio, config.audio_width, config.audio_out_channels),
-        )
+        if stream == "video":
+            return linear(self.tokens.video, config.width, config.out_channels)
+        return linear(self.tokens.audio, config.audio_width, config.audio_out_channels)

@@ -3,7 +3,7 @@
 Source: Lightricks/LTX-2, `ltx_core/guidance/perturbations.py`; spatio-temporal guidance is arXiv 2411.18664.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -13,6 +13,9 @@ from torch import Tensor
 StgKind = Literal["value", "skip"]
 """`value`: attention becomes the identity, values pass through (LTX-2 since March 2026, and diffusers).
 `skip`: the self-attention adds nothing (LTX-2 of January 2026)."""
+
+Rows = slice | Tensor
+"""Rows of a batch: a slice where they follow each other, which costs no copy, else their indices."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,27 +30,39 @@ class Perturbation:
     stg_kind: StgKind = "value"
 
 
-class SelfPlan(NamedTuple):
-    """How one block's self-attention treats the rows of a batch."""
+class StreamPlan(NamedTuple):
+    """How one block treats the rows of one stream.
 
-    rows: Tensor | None = None
-    """Indices of the rows that run it; None for all."""
-    pass_values: Tensor | None = None
-    """Boolean `(b, 1, 1, 1)`: rows whose values pass through; None for none."""
+    The three forks let rows part late: rows that are equal up to a point are computed once. Each names, for every row
+    from there on, the row it continues; None leaves the rows as they are.
+    """
+
+    fork_before: Tensor | None = None
+    fork_after_self: Tensor | None = None
+    fork_after_text: Tensor | None = None
+    attending: Rows | None = None
+    """Rows that run the self-attention; None for all."""
+    attends: bool = True
+    """Whether there are such rows."""
+    passing: Rows | None = None
+    """Rows whose values pass through the self-attention; None for all."""
+    passes: bool = False
+    """Whether there are such rows."""
+    readers: tuple[int, ...] | None = None
+    """How many rows, in order, read each row of the text context; None for one each."""
 
 
 class BlockPlan(NamedTuple):
     """How one block treats the rows of a batch."""
 
-    video: SelfPlan = SelfPlan()
-    audio: SelfPlan = SelfPlan()
-    cross_rows: Tensor | None = None
-    """Indices of the rows in which the streams see each other; None for all."""
-
-    @property
-    def crosses(self) -> bool:
-        """Whether any row runs the audio-video cross-attentions."""
-        return self.cross_rows is None or len(self.cross_rows) > 0
+    video: StreamPlan = StreamPlan()
+    audio: StreamPlan = StreamPlan()
+    cross_rows: Rows | None = None
+    """Rows in which the streams see each other; None for all."""
+    crosses: bool = True
+    """Whether there are such rows."""
+    rows_at_once: int | None = None
+    """Run the layers on so many rows at a time, to bound memory; None for all."""
 
 
 def plan_blocks(
@@ -61,34 +76,45 @@ def plan_blocks(
     Raises:
         ValueError: A perturbation names a block the model does not have.
     """
-    for block in {b for p in perturbations for b in (*p.video_blocks, *p.audio_blocks)}:
-        if not 0 <= block < num_layers:
-            raise ValueError(f"STG names block {block}; the model has blocks 0 to {num_layers - 1}")
-    cross_rows = _rows([not p.isolate for p in perturbations], device)
+    check_blocks(perturbations, num_layers)
+    crossing = [not p.isolate for p in perturbations]
     return tuple(
         BlockPlan(
-            video=_self_plan(perturbations, lambda p, block=block: block in p.video_blocks, device),  # type: ignore[misc]
-            audio=_self_plan(perturbations, lambda p, block=block: block in p.audio_blocks, device),  # type: ignore[misc]
-            cross_rows=cross_rows,
+            video=plan_stream([block in p.video_blocks for p in perturbations], perturbations, device),
+            audio=plan_stream([block in p.audio_blocks for p in perturbations], perturbations, device),
+            cross_rows=rows_where(crossing, device),
+            crosses=any(crossing),
         )
         for block in range(num_layers)
     )
 
 
-def _self_plan(
-    perturbations: Sequence[Perturbation],
-    is_hit: Callable[[Perturbation], bool],
-    device: torch.device | str,
-) -> SelfPlan:
-    values = [is_hit(p) and p.stg_kind == "value" for p in perturbations]
-    runs = [not (is_hit(p) and p.stg_kind == "skip") for p in perturbations]
-    rows = _rows(runs, device)
-    kept = [value for value, run in zip(values, runs, strict=True) if run]
-    pass_values = torch.tensor(kept, device=device)[:, None, None, None] if any(kept) else None
-    return SelfPlan(rows, pass_values)
+def check_blocks(perturbations: Sequence[Perturbation], num_layers: int) -> None:
+    """Raise ValueError if a perturbation names a block the model does not have."""
+    for block in {b for p in perturbations for b in (*p.video_blocks, *p.audio_blocks)}:
+        if not 0 <= block < num_layers:
+            raise ValueError(f"STG names block {block}; the model has blocks 0 to {num_layers - 1}")
 
 
-def _rows(chosen: Sequence[bool], device: torch.device | str) -> Tensor | None:
-    if all(chosen):
+def plan_stream(
+    disabled: Sequence[bool], perturbations: Sequence[Perturbation], device: torch.device | str
+) -> StreamPlan:
+    """The plan of one stream in one block: in which rows its self-attention is disabled, and how."""
+    attending = [not hit for hit in disabled]
+    passing = [hit and p.stg_kind == "value" for hit, p in zip(disabled, perturbations, strict=True)]
+    return StreamPlan(
+        attending=rows_where(attending, device),
+        attends=any(attending),
+        passing=rows_where(passing, device),
+        passes=any(passing),
+    )
+
+
+def rows_where(chosen: Sequence[bool], device: torch.device | str) -> Rows | None:
+    """The rows that are chosen; None if all are, or none is."""
+    indices = [i for i, keep in enumerate(chosen) if keep]
+    if len(indices) in (0, len(chosen)):
         return None
-    return torch.tensor([i for i, keep in enumerate(chosen) if keep], dtype=torch.long, device=device)
+    if indices[-1] - indices[0] == len(indices) - 1:
+        return slice(indices[0], indices[-1] + 1)
+    return torch.tensor(indices, dtype=torch.long, device=device)

@@ -16,7 +16,10 @@ from ltx2.types import SPACE_FACTOR, TIME_FACTOR, AudioLatentShape, VideoLatentS
 
 
 class RotaryTable(NamedTuple):
-    """Cosines and sines `(b, a, t, k / 2)`, float32; heads do not share frequencies."""
+    """Cosines and sines `(b, a, t, k / 2)`, float32; heads do not share frequencies.
+
+    In memory tokens are slower than heads, as in what a linear layer gives, so that a rotation reads straight through.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -78,7 +81,7 @@ def rotary_table(positions: Tensor, *, width: int, heads: int, max_pos: tuple[in
     missing = (width // 2 - angles.shape[-1], 0)
     cos = torch.nn.functional.pad(angles.cos(), missing, value=1.0)
     sin = torch.nn.functional.pad(angles.sin(), missing, value=0.0)
-    return RotaryTable(*(rearrange(x, "b t (a k) -> b a t k", a=heads).contiguous() for x in (cos, sin)))
+    return RotaryTable(*(rearrange(x, "b t (a k) -> b a t k", a=heads) for x in (cos, sin)))
 
 
 def frequencies(count: int, theta: float) -> Tensor:
@@ -94,7 +97,8 @@ def rotate(x: Tensor, table: RotaryTable) -> Tensor:
     """
     first, second = x.float().chunk(2, dim=-1)
     cos, sin = table
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
+    turned = (first * cos).addcmul_(second, sin, value=-1), (second * cos).addcmul_(first, sin)
+    return torch.cat(turned, dim=-1).to(x.dtype)
 
 
 def middle(bounds: Tensor) -> Tensor:

@@ -66,8 +66,12 @@ def test_a_forward_is_what_the_counter_counts(config: LTX2Config) -> None:
 
 @pytest.mark.parametrize(
     "perturbation",
-    [Perturbation(isolate=True), Perturbation(video_blocks=(1, 2), audio_blocks=(2,), stg_kind="skip")],
-    ids=["isolated", "skipped"],
+    [
+        Perturbation(isolate=True),
+        Perturbation(video_blocks=(1, 2), audio_blocks=(2,), stg_kind="skip"),
+        Perturbation(video_blocks=(1, 2), audio_blocks=(2,)),
+    ],
+    ids=["isolated", "skipped", "passed through"],
 )
 def test_a_perturbed_pass_is_what_the_counter_counts(perturbation: Perturbation) -> None:
     flops = TransformerFlops(NANO.transformer, TokenCounts(video=60, audio=26, text=NANO.text.max_tokens))
@@ -135,21 +139,35 @@ def guided(guidance: Guidance, *, batched: bool) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("guidance", [UNGUIDED, TEXT_AND_MODALITY, PRESETS["release"]], ids=["1", "3", "2"])
-def test_a_guided_step_is_what_the_denoiser_does(guidance: Guidance) -> None:
+NEUTRAL = StreamGuidance(text=1, modality=1)
+GUIDANCES = {
+    "unguided": UNGUIDED,
+    "release": PRESETS["release"],
+    "text and modality": TEXT_AND_MODALITY,
+    "all four": Guidance(video=STG, audio=STG, stg_blocks=(3,)),
+    "skipping": Guidance(video=STG, audio=STG, stg_blocks=(4, 2), stg_kind="skip"),
+    "video only": Guidance(video=STG, audio=NEUTRAL, stg_blocks=(1,)),
+    "audio only": Guidance(video=NEUTRAL, audio=STG, stg_blocks=(0,)),
+}
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["together", "one by one"])
+@pytest.mark.parametrize("name", GUIDANCES)
+def test_a_guided_step_is_what_the_denoiser_does(name: str, batched: bool) -> None:
     flops = TransformerFlops(NANO.transformer, TokenCounts(video=60, audio=26, text=NANO.text.max_tokens))
-    assert total(flops.guided_step(guidance)).total == guided(guidance, batched=False)
+    assert total(flops.guided_step(GUIDANCES[name])).total == guided(GUIDANCES[name], batched=batched)
 
 
 def test_passes_of_the_default_guidance() -> None:
+    """Four passes: the isolated one leaves out both cross-attentions, the perturbed one its 29 first blocks of 48."""
     flops = TransformerFlops(LTX2_19B.transformer, TokenCounts(video=6144, audio=126))
     one = total(flops.step()).total
-    full = total(flops.guided_step(LTX2_DEFAULT)).total / one
-    shared = total(flops.shared_guided_step(LTX2_DEFAULT)).total / one
-    assert 3.85 < full < 3.9  # the isolated pass leaves out both cross-attentions, a tenth of a pass
-    assert full - shared == pytest.approx(29 / 48, abs=0.01)
+    separate = total(flops.separate_passes(LTX2_DEFAULT)).total / one
+    shared = total(flops.guided_step(LTX2_DEFAULT)).total / one
+    assert 3.85 < separate < 3.9
+    assert shared == pytest.approx(3.267, abs=0.001)
 
 
-def test_sharing_saves_nothing_without_stg() -> None:
+def test_one_pass_shares_nothing() -> None:
     flops = TransformerFlops(NANO.transformer, TokenCounts(video=60, audio=26))
-    assert flops.shared_guided_step(TEXT_AND_MODALITY) == flops.guided_step(TEXT_AND_MODALITY)
+    assert flops.guided_step(UNGUIDED) == flops.separate_passes(UNGUIDED)

@@ -10,9 +10,10 @@ from diffusers import LTX2VideoTransformer3DModel
 from torch import Tensor
 
 from ltx2.config import LTX2_19B, AudioVAEConfig, TransformerConfig
+from ltx2.modulation import timestep_features
 from ltx2.perturbation import Perturbation, plan_blocks
 from ltx2.rope import audio_positions, video_positions
-from ltx2.transformer import LTX2Transformer, StreamInput, timestep_features
+from ltx2.transformer import LTX2Transformer, StreamInput
 from ltx2.types import AudioLatentShape, VideoLatentShape
 
 CONFIG = TransformerConfig(
