@@ -66,7 +66,7 @@ def clean_values(rows: Sequence[Row], metric: str) -> list[float]:
 
 
 def wins(aim: Aim, level: float, clean: Array, degraded: Array) -> Array | None:
-    """Per pair 1 where the degraded value lies where it is expected, else 0, 0.5 for a tie; None: nothing is expected."""
+    """Per pair 1 where the degraded value lies where it is expected, else 0, 0.5 for a tie; None if nothing is."""
     if aim.response is None:
         return None
     course = aim.response.course

@@ -109,7 +109,7 @@ def duplicates_point(bench: SetBench, aim: Aim, level: float) -> Point:
 
 
 def duplicated(features: Features, share: float) -> Features:
-    """The first `share` of a seeded order of the clips replaced by copies of the rest, in turn; one at least is kept."""
+    """The first `share` of a seeded order of the clips replaced by copies of the rest in turn; at least one stays."""
     order = generator_of(SEED, DUPLICATES.id).permutation(len(features))
     lost = min(round(share * len(features)), len(features) - 1)
     kept = order[lost:]
