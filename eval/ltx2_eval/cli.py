@@ -239,10 +239,75 @@ def calibrate(
     calibrate_command(_given(locals()))
 
 
+@app.command(epilog="Example: ltx2-eval bench --recipe ltx2-vs-wan22 --device meta")
+def bench(
+    recipe: Annotated[
+        str, typer.Option(help="Embedded recipe (see `ltx2-eval list recipes`), or a .toml of your own.")
+    ] = "",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", help="ltx2:nano, ltx2:19b, ltx2:FILE or wan22:a14b; repeat.", show_default="nano"
+        ),
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(help="step (one guided sampling step) or clip (prompt to waveform).", show_default="step"),
+    ] = None,
+    size: Annotated[list[str] | None, typer.Option(help="WIDTHxHEIGHT; repeat.", show_default="96x96")] = None,
+    frames: Annotated[list[int] | None, typer.Option(min=1, help="Frames; repeat.", show_default="49")] = None,
+    steps: Annotated[
+        list[int] | None, typer.Option(min=1, help="Sampling steps of a clip; repeat.", show_default="20")
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="float32, bfloat16 or float16; repeat.", show_default="float32")
+    ] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Samples at a time; repeat.", show_default="1")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="random or checkpoint; checks what the model's name implies.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:N, or meta: estimates without running anything.")
+    ] = "cpu",
+    gpu: Annotated[
+        str | None, typer.Option(help="GPU of the estimate, by data sheet: h100-sxm, ...", show_default="the recipe's")
+    ] = None,
+    warmup: Annotated[int | None, typer.Option(min=0, help="Untimed calls at least.", show_default="3")] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Timed calls.", show_default="10, paired 40")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="No call of a case begins after this.", show_default="600")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another model, timed in turn with --model; exit code 1 if it is slower.")
+    ] = None,
+    price_per_gpu_hour: Annotated[
+        float | None, typer.Option(min=0, help="Of the device, in your currency: adds the cost of a clip.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="Run folder whose metrics stand beside the cost; repeat.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for bench.jsonl (appended to), .json, .csv, .md, a plot.")
+    ] = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure speed, memory and energy, with a verdict on every timing; or estimate them from the sizes.
+
+    Random weights unless the model is a checkpoint: speed does not depend on the values.
+    """
+    from ltx2_eval.commands.bench import bench_command
+
+    bench_command(_given(locals()))
+
+
 @app.command(name="list", epilog="Example: ltx2-eval list metrics")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="models, suites, metrics, extractors, profiles, weights or baselines; default: all.")
+        str,
+        typer.Argument(
+            help="models, suites, metrics, extractors, profiles, weights, baselines, recipes, gpus; default: all."
+        ),
     ] = "all",
     json: options.Json = False,
     debug: options.Debug = False,

@@ -89,7 +89,7 @@ class BenchDevice(Record):
     max_clock_mhz: float | None = None
     throttling: str | None = None
     """Reasons that the driver gave; empty: none; null: could not be read."""
-    packages: dict[str, str] = {}
+    packages: dict[str, str] = Field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -133,7 +133,7 @@ class BenchTiming(Record):
     median_s: float
     quartile_low_s: float
     quartile_high_s: float
-    stages_s: dict[str, float] = {}
+    stages_s: dict[str, float] = Field(default_factory=dict)
     """Clips: median seconds of each stage."""
     device_peak_bytes: int | None = None
     host_peak_bytes: int | None = None

@@ -21,6 +21,8 @@ OPTIONS = {
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
     "report": "--baseline --debug --json --no-strict --out --strict",
     "compare": "--debug --device --json --metric --out --primary --reference",
+    "bench": "--against --batch --debug --device --dtype --frames --gpu --json --max-seconds --measure --model --out "
+    "--price-per-gpu-hour --recipe --repeats --run --size --steps --warmup --weights",
     "list": "--debug --json",
     "doctor": "--debug --json",
     "weights pull": "--debug --json --profile",

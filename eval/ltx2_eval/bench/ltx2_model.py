@@ -38,6 +38,7 @@ class LTX2Bench:
         refuse_unknown("ltx2", settings, ("guidance", "layers", "weights", "text_encoder"))
         self.name = name
         self.checkpoint = None if target in ("", *_SIZES) else Path(target).expanduser()
+        self.has_checkpoint = self.checkpoint is not None
         full = _config_of(self.checkpoint) if self.checkpoint else _SIZES[target or "nano"]
         layers = layers_of(settings, full.transformer.num_layers)
         self.is_whole = layers == full.transformer.num_layers

@@ -32,6 +32,8 @@ class BenchModel(Protocol):
     """One model with its settings; knows its sizes without any memory."""
 
     name: str
+    has_checkpoint: bool
+    """Whether its weights come from a file; they are random otherwise."""
 
     def check(self, case: Case) -> None:
         """Refuse what the model can never run.

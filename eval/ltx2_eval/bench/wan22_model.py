@@ -38,6 +38,7 @@ class WanBench:
         if guidance not in (_ONE_PASS, _TWO_PASSES):
             raise ValueError(unknown("guidance of wan22", guidance, (_ONE_PASS, _TWO_PASSES)))
         self.name = name
+        self.has_checkpoint = False
         full = PRESETS[target]
         self.config = dataclasses.replace(full, num_layers=layers_of(settings, full.num_layers))
         self.passes = 1 if guidance == _ONE_PASS else 2

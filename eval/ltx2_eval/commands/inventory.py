@@ -160,6 +160,31 @@ def _weights() -> Rows:
     return rows()
 
 
+def _recipes() -> Rows:
+    from ltx2_benchmarks.recipe import list_recipes, load_recipe
+
+    return [
+        {"name": recipe.name, "measure": recipe.measure, "models": list(recipe.models), "what": recipe.title}
+        for recipe in map(load_recipe, list_recipes())
+    ]
+
+
+def _gpus() -> Rows:
+    from ltx2_benchmarks.hardware import gpus
+
+    return [
+        {
+            "name": gpu.name,
+            "bfloat16 TFLOP/s": gpu.tflops["bfloat16"],
+            "GB/s": gpu.bandwidth_gb_s,
+            "GiB": gpu.memory_gib,
+            "what": gpu.title,
+            "from": gpu.source,
+        }
+        for gpu in gpus().values()
+    ]
+
+
 _LISTS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "suites": _suites,
@@ -168,4 +193,6 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "profiles": _profiles,
     "weights": _weights,
     "baselines": _baselines,
+    "recipes": _recipes,
+    "gpus": _gpus,
 }
