@@ -119,4 +119,5 @@ def _x_ticks(
     even = scale.clean is None
     last = len(points) - 1
     kept = [i for i, (_, point) in enumerate(points) if even or point is None or i in (0, last)]
-    return tuple(Tick(at=marks[i].x, text="clean" if points[i][1] is None else f"{points[i][0]:g}") for i in kept)
+    names = ["clean" if point is None else "degraded" if last == 1 else f"{level:g}" for level, point in points]
+    return tuple(Tick(at=marks[i].x, text=names[i]) for i in kept)
