@@ -41,6 +41,12 @@ def _ltx2(name: ModelName, context: ModelContext) -> Model:
     return LTX2Model(name.target, device=context.device)
 
 
+def _diffusers(name: ModelName, context: ModelContext) -> Model:
+    from ltx2_eval.models.diffusers import DiffusersModel
+
+    return DiffusersModel(_target(name), device=context.device)
+
+
 def _folder(name: ModelName, context: ModelContext) -> Model:
     from ltx2_eval.models.folder import FolderModel
 
@@ -70,6 +76,11 @@ KINDS: dict[str, ModelKind] = {
         usage="ltx2 | ltx2:nano | ltx2:FILE.safetensors [@steps=N,guidance=NAME,...]",
         title="LTX-2, our implementation; without a target the bundled nano model",
         load=_ltx2,
+    ),
+    "diffusers": ModelKind(
+        usage="diffusers:FOLDER | diffusers:ORGANISATION/NAME [@arguments=FILE.toml,dtype=NAME,...]",
+        title="any text-to-video pipeline of diffusers, with its sound (extra 'diffusers'; nothing is fetched)",
+        load=_diffusers,
     ),
     "folder": ModelKind(
         usage="folder:PATH", title="clips made elsewhere, matched by file name or prompts.jsonl", load=_folder
