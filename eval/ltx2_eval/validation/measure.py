@@ -165,22 +165,38 @@ class _Judge:
 
     def __init__(self, item: Item, material: Material, meter: Meter, first: bool) -> None:
         self._item, self._material, self._meter, self._first = item, material, meter, first
-        self.clean = {entry.spec.id: self._value(entry, material, CLEAN, None) for entry in meter.entries}
+        self.clean = {entry.spec.id: self._value(entry, material, CLEAN) for entry in meter.entries}
 
     def degraded(self, degradation: Degradation, level: float, entries: tuple[MetricEntry, ...]) -> dict[str, Cell]:
         """Values at one level; a metric without a value on the clean clip is not asked again."""
         asked = [entry for entry in entries if not isinstance(self.clean[entry.spec.id], str)]
+        same = {
+            entry.spec.id: self.clean[entry.spec.id] for entry in asked if self._reads_the_clean(entry, degradation)
+        }
+        changed = [entry for entry in asked if entry.spec.id not in same]
+        return {**same, **(self._changed(degradation, level, changed) if changed else {})}
+
+    def _reads_the_clean(self, entry: MetricEntry, degradation: Degradation) -> bool:
+        """Whether a set metric's features are those of the clean clip, since the stream they come from is.
+
+        The first clip is computed in full, so that an extractor which looks at the other stream is found out.
+        """
+        if entry.spec.level == "clip" or entry.extractor is None or self._first:
+            return False
+        return self._meter.pool.spec(entry.extractor).stream not in degradation.changes
+
+    def _changed(self, degradation: Degradation, level: float, entries: list[MetricEntry]) -> dict[str, Cell]:
         generator = generator_of(SEED, self._item.id, degradation.id)
         made, reason = attempt("degrade", lambda: degradation.apply(self._material, level, generator))
         if made is None:
-            return {entry.spec.id: _said(reason) for entry in asked}
+            return {entry.spec.id: _said(reason) for entry in entries}
         place = place_of(degradation, level)
-        return {entry.spec.id: self._value(entry, made, place, degradation) for entry in asked}
+        return {entry.spec.id: self._value(entry, made, place) for entry in entries}
 
-    def _value(self, entry: MetricEntry, material: Material, place: str, degradation: Degradation | None) -> Cell:
+    def _value(self, entry: MetricEntry, material: Material, place: str) -> Cell:
         features = extractor = None
         if entry.extractor is not None:
-            features, reason = self._features(entry.extractor, material, place, degradation)
+            features, reason = self._features(entry.extractor, material, place)
             if features is None:
                 return _said(reason)
             if entry.spec.level == "set":
@@ -194,15 +210,10 @@ class _Judge:
         return _cell(outcome, reason)
 
     def _features(
-        self, extractor: str, material: Material, place: str, degradation: Degradation | None
+        self, extractor: str, material: Material, place: str
     ) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
-        """From the cache; where the extractor's stream is the clean clip's, its features, but for the first clip.
-
-        The first clip is computed in full, so that an extractor which looks at the other stream is found out.
-        """
         spec, pool, cache = self._meter.pool.spec(extractor), self._meter.pool, self._meter.cache
-        same = degradation is not None and spec.stream not in degradation.changes and not self._first
-        key = feature_key(self._item, CLEAN if same else place)
+        key = feature_key(self._item, place)
         found = cache.get(key, spec, pool.weights_sha256(extractor))
         if found is not None:
             return found, None
