@@ -152,12 +152,15 @@ def validate(
 
 @app.command(epilog="Example: ltx2-eval report runs/first/nano runs/first/world --out report")
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold run folders.")],
+    runs: options.Runs,
     out: Annotated[Path, typer.Option(help="Folder for report.html and table.md, .csv, .tex.")] = Path("report"),
     baseline: options.Baseline = None,
     strict: Annotated[
         bool, typer.Option(help="Refuse values of different protocols instead of splitting columns.")
     ] = False,
+    published: options.Published = None,
+    media: options.Media = "link",
+    export: options.Export = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -165,6 +168,27 @@ def report(
     from ltx2_eval.commands.report import report_command
 
     report_command(_given(locals()))
+
+
+@app.command(epilog="Example: ltx2-eval leaderboard runs/demo --published all --media copy --out board")
+def leaderboard(
+    runs: options.Runs,
+    out: Annotated[Path, typer.Option(help="Folder for index.html, the tables, and media.")] = Path("leaderboard"),
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
+    baseline: options.Baseline = None,
+    published: options.Published = None,
+    media: options.Media = "link",
+    export: options.Export = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """One page over many runs and published figures: ranking, plots, categories, clips side by side.
+
+    Published figures keep tables of their own; without --published all of them are shown.
+    """
+    from ltx2_eval.commands.report import leaderboard_command
+
+    leaderboard_command(_given(locals()))
 
 
 @app.command(epilog="Example: ltx2-eval compare runs/old/nano runs/new/nano --primary fvd --primary av_align")
@@ -229,7 +253,7 @@ def calibrate(
     ] = 0.005,
     confidence: Annotated[
         float, typer.Option(min=0.51, max=0.999, help="With which larger losses are ruled out before a pass.")
-    ] = 0.95,
+    ] = 0.975,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

@@ -51,7 +51,7 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
         ValueError: no prompt has a value on both sides; the message says why.
     """
     described = _described(first, metric)
-    ours, theirs = (_values(run, metric, described.metric) for run in (first, second))
+    ours, theirs = (clip_values(run, metric, described.metric) for run in (first, second))
     shared = sorted(ours.keys() & theirs.keys())
     by_seed = bool(shared)
     sides = [{key: side[key] for key in shared} for side in (ours, theirs)] if by_seed else [ours, theirs]
@@ -96,7 +96,8 @@ class _Described:
     protocol: Protocol
 
 
-def _values(run: Run, metric: str, spec: MetricSpec) -> ByClip:
+def clip_values(run: Run, metric: str, spec: MetricSpec) -> ByClip:
+    """Values of a clip metric by prompt and seed; distances from zero where zero is best."""
     found: ByClip = {}
     for key, sample in clip_keys(run).items():
         line = run.values.get((sample, metric))

@@ -110,7 +110,7 @@ def _outcomes(made: Calibration, file: PolicyFile) -> Counter[str]:
 
 
 def _facts(made: Calibration, out: Path, outcomes: Counter[str]) -> dict[str, object]:
-    fields = ("mean", "error", "floor", "n", "tolerance", "detectable", "needed", "usable")
+    fields = ("mean", "error", "floor", "n", "tolerance", "detectable", "usable")
     return {
         "policy": str(out),
         "runs": [str(run.folder) for run in made.runs],

@@ -1,17 +1,27 @@
-"""What a gate can see: noise and floors of each metric from repeated runs of one unchanged system (A/A runs)."""
+"""What a gate can see: noise and floors of each metric from repeated runs of one unchanged system (A/A runs).
+
+Two kinds of noise. What differs from prompt to prompt averages out over prompts, and the gate measures it anew in
+every comparison. What all prompts of a run have in common does not: the same seed starts every prompt from the same
+noise, and a machine rounds every clip its own way. No single comparison can see that; repeated runs can, and it becomes
+the floor.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
 from ltx2_reports.comparison import RUNTIME_PREFIX
 from ltx2_reports.contrast import Contrast, Contrasts, contrast_runs
-from ltx2_reports.gate.policy import Policy
+from ltx2_reports.gate.losses import standard_error_of
+from ltx2_reports.gate.policy import NORMAL_FLOOR, Policy
+from ltx2_reports.pairing import clip_values
 from ltx2_reports.records import MetricSpec, Run
-from ltx2_reports.statistics import detectable, prompts_needed
+from ltx2_reports.statistics import LEAST_PROMPTS, detectable
+from ltx2_reports.statistics.draws import Array
 
 _FLOOR_ALPHA = 0.01
 """A difference between runs beyond that of their prompts becomes a floor where an F-test finds it at this level."""
@@ -34,9 +44,7 @@ class Noise:
     absolute: float
     """Set where the baseline is 0 and a share of it would tolerate nothing."""
     detectable: float
-    """Least loss that raises the alarm with the policy's confidence; the tolerance has to be above it."""
-    needed: int
-    """Prompts at which it would be as small as the tolerance."""
+    """Least loss that raises the alarm with the policy's confidence, floor counted; the tolerance has to be above."""
 
     @property
     def usable(self) -> bool:
@@ -70,7 +78,7 @@ def calibrate(runs: Sequence[Run], *, relative: float, policy: Policy) -> Calibr
     names = [c.metric.id for c in pairs[0].contrasts if all(other.of(c.metric.id) is not None for other in pairs)]
     names = [name for name in names if not name.startswith(RUNTIME_PREFIX)]
     noises = [
-        _noise([found for pair in pairs if (found := pair.of(name))], len(runs), relative, policy, len(names))
+        _noise([found for pair in pairs if (found := pair.of(name))], runs, relative, policy, len(names))
         for name in names
     ]
     measured = tuple(noise for noise in noises if noise is not None)
@@ -99,18 +107,20 @@ def _check(runs: Sequence[Run]) -> None:
             )
 
 
-def _noise(found: Sequence[Contrast], runs: int, relative: float, policy: Policy, metrics: int) -> Noise | None:
-    errors = [_error(contrast) for contrast in found]
+def _noise(
+    found: Sequence[Contrast], runs: Sequence[Run], relative: float, policy: Policy, metrics: int
+) -> Noise | None:
+    errors = [standard_error_of(contrast) for contrast in found]
     if any(error is None for error in errors):
         return None
     n = min(contrast.prompts for contrast in found)
-    square = float(np.mean([error**2 for error in errors if error is not None]))
-    means = float(np.mean([contrast.difference.value**2 for contrast in found]))
-    error, mean = float(np.sqrt(square)), float(np.mean([contrast.first for contrast in found]))
-    floor = 0.0 if found[0].set_draws is not None else _floor(means, square, runs, n)
+    error = float(np.sqrt(np.mean([error**2 for error in errors if error is not None])))
+    mean = float(np.mean([contrast.first for contrast in found]))
+    floor = _floor(found, runs, error, n)
     absolute = _of_zero(found[0].metric, mean)
-    tolerance = max(relative * abs(mean), absolute, floor)
-    each = policy.false_alarm / metrics
+    tolerance = max(relative * abs(mean), absolute)
+    total, each = float(np.hypot(error, floor / NORMAL_FLOOR)), policy.false_alarm / metrics
+    sides: Literal[1, 2] = 2 if found[0].metric.direction == "none" else 1
     return Noise(
         metric=found[0].metric,
         mean=mean,
@@ -119,29 +129,43 @@ def _noise(found: Sequence[Contrast], runs: int, relative: float, policy: Policy
         n=n,
         tolerance=tolerance,
         absolute=absolute,
-        detectable=detectable(error, n, each, policy.confidence, 1),
-        needed=prompts_needed(error * n**0.5, tolerance, each, policy.confidence, sides=1) if tolerance else 0,
+        detectable=detectable(total, n, each, policy.confidence, sides),
     )
 
 
-def _error(contrast: Contrast) -> float | None:
-    if contrast.set_draws is not None:
-        return contrast.set_draws.standard_error
-    n = contrast.prompts
-    return float(np.std(contrast.differences, ddof=1) / np.sqrt(n)) if n > 1 else None
-
-
-def _floor(means: float, square: float, runs: int, n: int) -> float:
-    """Bound on the difference of two runs by what is common to all prompts of a run.
-
-    Analysis of variance of prompts by runs: the mean square of runs over that of their interaction is F where nothing
-    is common.
-    """
-    if means <= square:
+def _floor(found: Sequence[Contrast], runs: Sequence[Run], error: float, n: int) -> float:
+    """Bound, with 99 % confidence, on the difference of two runs by what all their prompts have in common."""
+    if found[0].set_draws is not None:
         return 0.0
-    if square > 0 and float(fdtrc(runs - 1, (n - 1) * (runs - 1), means / square)) > _FLOOR_ALPHA:
+    if found[0].by_seed:
+        square = float(np.mean([contrast.difference.value**2 for contrast in found]))
+        return _bound(square, error**2, len(runs) - 1, n)
+    table = _by_seed(found[0], runs)
+    if table is None:
         return 0.0
-    return float(stdtrit(runs - 1, 1 - _FLOOR_ALPHA / 2) * np.sqrt(means - square))
+    seeds = table.shape[1]
+    rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    within = float((rest**2).sum() / ((len(table) - 1) * (seeds - 1) * len(table)))
+    per_run = seeds / len(runs)
+    between = float(table.mean(axis=0).var(ddof=1))
+    return _bound(2 * between / per_run, 2 * within / per_run, seeds - 1, len(table))
+
+
+def _bound(found: float, expected: float, freedom: int, n: int) -> float:
+    """From the variance of run means as found and as their prompts explain it; 0 where an F-test sees no more."""
+    if found <= expected or (expected > 0 and fdtrc(freedom, (n - 1) * freedom, found / expected) > _FLOOR_ALPHA):
+        return 0.0
+    return float(stdtrit(freedom, 1 - _FLOOR_ALPHA / 2) * np.sqrt(found - expected))
+
+
+def _by_seed(contrast: Contrast, runs: Sequence[Run]) -> Array | None:
+    """(prompts, runs x seeds) values of the prompts that have all of them; None where that is too little."""
+    values = [clip_values(run, contrast.metric.id, contrast.metric) for run in runs]
+    columns = [(side, seed) for side, run in zip(values, runs, strict=True) for seed in run.header.spec.seeds]
+    prompts = [p for p in contrast.prompt_ids if all((p, seed) in side for side, seed in columns)]
+    if len(prompts) < LEAST_PROMPTS:
+        return None
+    return np.array([[side[prompt, seed] for side, seed in columns] for prompt in prompts])
 
 
 def _of_zero(metric: MetricSpec, mean: float) -> float:
@@ -177,11 +201,13 @@ def _usable(noise: Noise, relative: float) -> list[str]:
 
 
 def _unusable(noise: Noise) -> list[str]:
+    name = f'# [metrics."{noise.metric.id}"]'
     if noise.tolerance == 0:
-        return [f'# [metrics."{noise.metric.id}"]: 0 in every run; give it an absolute tolerance to gate by it']
+        return [f"{name}: 0 in every run; give it an absolute tolerance to gate by it"]
+    cure = "seeds" if noise.floor / NORMAL_FLOOR > noise.error else "prompts"
     return [
-        f'# [metrics."{noise.metric.id}"]: too noisy: {noise.n} prompts find losses from {noise.detectable:.3g} '
-        f"({_unit(noise)}), tolerated {noise.tolerance:.3g}; about {noise.needed} prompts, or more seeds, would do"
+        f"{name}: too noisy: finds losses from {noise.detectable:.3g} ({_unit(noise)}), tolerated "
+        f"{noise.tolerance:.3g}; mostly for want of {cure}"
     ]
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ltx2_reports.contrast import Contrasts
-from ltx2_reports.gate.losses import clips_verdict, losses_of
+from ltx2_reports.contrast_render import notes as left_out_notes
+from ltx2_reports.gate.losses import clips_verdict, in_words, losses_of
 from ltx2_reports.gate.policy import PolicyFile
 from ltx2_reports.gate.speed import speed_losses
 from ltx2_reports.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, overall
@@ -67,5 +68,5 @@ def decide(
         baseline=contrasts.first,
         policy=file,
         verdicts=(clips, *checks, *judged),
-        notes=tuple(notes),
+        notes=(*map(in_words, left_out_notes(contrasts)), *notes),
     )

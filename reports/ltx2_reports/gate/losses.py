@@ -4,7 +4,7 @@ import math
 import re
 
 from ltx2_reports.contrast import Contrast, Contrasts
-from ltx2_reports.gate.policy import MetricPolicy, Policy, PolicyDirection
+from ltx2_reports.gate.policy import NORMAL_FLOOR, MetricPolicy, Policy, PolicyDirection
 from ltx2_reports.gate.verdict import Loss, Verdict, t_test
 from ltx2_reports.records import MetricSpec, Run
 from ltx2_reports.statistics import SEED, sign_flip_p, standard_error
@@ -40,13 +40,14 @@ def _loss(contrasts: Contrasts, name: str, wanted: MetricPolicy, policy: Policy,
     two_sided = direction == "same"
     sign = -1.0 if direction == "up" else 1.0
     loss, n = sign * contrast.difference.value, contrast.prompts
-    error = _error(contrast)
+    error = standard_error_of(contrast)
+    total = None if error is None else math.hypot(error, wanted.floor / NORMAL_FLOOR)
     trouble = "1 prompt gives no measure of chance" if n < 2 else ""
     if contrast.lost > policy.max_lost:
         trouble = f"{contrast.lost:.0%} of the baseline's values have no partner, allowed: {policy.max_lost:.0%}"
     p = None
-    if n > 1 and error is not None:
-        p = _p(contrast, loss, error, sign, two_sided, wanted, flips)
+    if n > 1 and total is not None:
+        p = _p(contrast, loss, total, sign, two_sided, wanted, flips)
     return Loss(
         metric=name,
         title=contrast.metric.title,
@@ -54,7 +55,7 @@ def _loss(contrasts: Contrasts, name: str, wanted: MetricPolicy, policy: Policy,
         baseline=contrast.first,
         value=contrast.second,
         loss=abs(loss) if two_sided else loss,
-        error=error,
+        error=total,
         n=n,
         unit_of_n="prompts",
         p=p,
@@ -62,11 +63,11 @@ def _loss(contrasts: Contrasts, name: str, wanted: MetricPolicy, policy: Policy,
         two_sided=two_sided,
         is_equal=contrast.is_equal and not trouble,
         trouble=trouble,
-        notes=tuple(map(in_words, contrast.excluded)),
     )
 
 
-def _error(contrast: Contrast) -> float | None:
+def standard_error_of(contrast: Contrast) -> float | None:
+    """Of the difference, from the spread over prompts; None where there is no such."""
     if contrast.set_draws is not None:
         return contrast.set_draws.standard_error
     return standard_error(contrast.differences)
@@ -75,9 +76,12 @@ def _error(contrast: Contrast) -> float | None:
 def _p(
     contrast: Contrast, loss: float, error: float, sign: float, two_sided: bool, wanted: MetricPolicy, flips: int
 ) -> float:
+    """Sign flips see the spread over prompts only; where there is a floor, the t-test with it must agree."""
+    by_t = t_test(loss, error, contrast.prompts, two_sided)
     if contrast.set_draws is not None or wanted.test == "t":
-        return t_test(loss, error, contrast.prompts, two_sided)
-    return sign_flip_p(sign * contrast.differences, "two-sided" if two_sided else "greater", flips, SEED)
+        return by_t
+    by_flips = sign_flip_p(sign * contrast.differences, "two-sided" if two_sided else "greater", flips, SEED)
+    return max(by_t, by_flips) if wanted.floor else by_flips
 
 
 def direction_of(metric: MetricSpec, wanted: MetricPolicy) -> PolicyDirection:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ltx2_reports.validation import Validation
 
 POLICY_SCHEMA = 1
+NORMAL_FLOOR = 2.5758
+"""A floor bounds a normal error with 99 % confidence: so many of its standard deviations."""
 PolicyDirection = Literal["up", "down", "zero", "same"]
 """same: any change of the mean is a loss, for descriptive metrics such as loudness."""
 Test = Literal["sign-flip", "t"]
@@ -30,7 +32,8 @@ class MetricPolicy(_Strict):
     absolute: float = Field(default=0.0, ge=0)
     """Tolerated loss in the metric's unit."""
     floor: float = Field(default=0.0, ge=0)
-    """What repeated runs of one system differ by for reasons that more prompts do not cure; from `gate calibrate`."""
+    """By how much repeated runs of one system differ for reasons that more prompts do not cure (99 % bound); from
+    `gate calibrate`. Adds to the noise of every comparison, and nothing below it is called a loss."""
     test: Test = "sign-flip"
     despite_validation: bool = False
     """Gate by this metric even if validation says that it may only be reported."""
@@ -64,7 +67,7 @@ class Policy(_Strict):
     schema_version: Literal[1] = Field(default=POLICY_SCHEMA, alias="schema")
     false_alarm: float = Field(default=0.005, gt=0, lt=0.5)
     """Chance that an unchanged system is called regressed, over all metrics together."""
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    confidence: float = Field(default=0.975, gt=0.5, lt=1)
     """With which a loss above the tolerance is ruled out before a metric passes."""
     max_lost: float = Field(default=0.05, ge=0, le=1)
     """Share of the baseline's values of a metric that the run may lack."""
