@@ -87,8 +87,7 @@ class Pipeline:
         Args:
             path: A checkpoint in the published layout, or a folder with one.
             text_encoder: Folder of a Gemma 3 in Hugging Face layout; `text_encoder` beside the checkpoint if None.
-            upsampler: File of a spatial latent upsampler; if None, the one in `spatial_upsampler` beside the
-                checkpoint, where there is one.
+            upsampler: File of a spatial latent upsampler; if None, the one beside the checkpoint, where there is one.
             lora: File of a LoRA that settings may fuse.
             device: Where everything runs.
             dtype: Of all weights and activations; latents stay float32.
@@ -185,7 +184,7 @@ class Pipeline:
         if len(plans) > 1 and self.upsampler is None:
             raise ValueError(
                 "two stages need a spatial latent upsampler and none is loaded: pass upsampler=, the file "
-                f"(ltx-2-spatial-upscaler-x2-1.0.safetensors), or put it into {UPSAMPLER_FOLDER} beside the checkpoint"
+                "(ltx-2-spatial-upscaler-x2-1.0.safetensors), or put it beside the checkpoint"
             )
         strengths = [plan.lora_strength for plan in plans if plan.lora_strength]
         if strengths and self.lora is None:
@@ -258,15 +257,17 @@ def _levels(pixels: Tensor) -> Tensor:
 
 
 def find_upsampler(folder: Path) -> Path | None:
-    """The upsampler's file in `spatial_upsampler` of a checkpoint's folder; None if there is none.
+    """The spatial upsampler's file in a checkpoint's folder, by its published name, or in `spatial_upsampler` there.
 
     Raises:
         ValueError: Several files.
     """
-    files = sorted((folder / UPSAMPLER_FOLDER).glob("*.safetensors"))
+    files = sorted(
+        {*folder.glob("*spatial-upscaler-x2*.safetensors"), *folder.glob(f"{UPSAMPLER_FOLDER}/*.safetensors")}
+    )
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
-        raise ValueError(f"{folder / UPSAMPLER_FOLDER} holds several files ({names}); pass upsampler=, one of them")
+        raise ValueError(f"{folder} holds several spatial upsamplers ({names}); name one of them")
     return files[0] if files else None
 
 

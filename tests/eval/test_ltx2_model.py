@@ -168,3 +168,92 @@ def test_a_folder_that_is_whole_is_left_as_it_is():
 
     before = times(nano_folder())
     assert times(nano_folder()) == before
+
+
+SMALL_TWO_STAGE = dataclasses.replace(REQUEST, height=128, width=128)
+
+
+def test_the_named_pipelines_run_and_record_what_they_are():
+    model = LTX2Model("nano@pipeline=tiled,steps=2,tiles=2x3x3,tile_overlap=1x2,refine_sampler=res_2s")
+    model.check(SMALL_TWO_STAGE)
+    made = model.generate(SMALL_TWO_STAGE)
+    assert made.clip.video.shape == (9, 128, 128, 3)
+    assert made.details == {"nfe": 2 * 3 + 7 * 4, "nfe_refine": 7 * 4}
+    assert [stage.name for stage in made.stages][1:4] == ["denoise", "upsample", "refine"]
+    identity = model.identity()
+    assert identity["refine_tiles"] == "2x3x3 overlapping 1x2"
+    assert identity["refine_sigmas"] == "0.909375 0.725 0.421875 0.0"
+    assert (identity["sampler"], identity["refine_sampler"], identity["refine_audio"]) == ("euler", "res_2s", "keep")
+    assert len(identity["upsampler_sha256"]) == 64
+    assert not {"lora_strength", "refine_lora_strength", "lora_sha256"} & identity.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ("sampler=res_2s", {"sampler"}),
+        ("steps=3", {"steps"}),
+        ("refine_audio=keep", {"refine_audio"}),
+        ("refine_sampler=res_2s", {"refine_sampler"}),
+        ("tiles=8x8x8", {"refine_tiles"}),
+        ("guidance=none", {"guidance_video", "guidance_audio"}),
+    ],
+)
+def test_each_setting_is_in_the_identity(settings, changed):
+    plain, other = (LTX2Model(f"nano@pipeline=two-stage{more}").identity() for more in ("", f",{settings}"))
+    assert {key for key in other if plain.get(key) != other[key]} == changed
+
+
+def test_the_identity_holds_the_upsampler_and_the_lora_that_are_used(checkpoint, tmp_path):
+    upsampler = next((checkpoint.parent / "spatial_upsampler").iterdir())
+    lora = tmp_path / "lora.safetensors"
+    lora.write_bytes(b"any bytes")
+    name = f"{checkpoint}@pipeline=two-stage,lora={lora}"
+    before = LTX2Model(name).identity()
+    upsampler.write_bytes(upsampler.read_bytes() + b" ")
+    lora.write_bytes(b"other bytes")
+    after = LTX2Model(name).identity()
+    assert {key for key in before if before[key] != after[key]} == {"upsampler_sha256", "lora_sha256"}
+    assert before["refine_lora_strength"] == 1.0
+    assert "lora_sha256" not in LTX2Model(f"{name},refine_lora_strength=0").identity()
+
+
+def test_hq_is_what_it_is_called():
+    identity = LTX2Model("nano@pipeline=hq").identity()
+    assert (identity["steps"], identity["schedule"], identity["sampler"]) == (15, "ltx2-tokens", "res_2s")
+    assert identity["guidance_video"] == "text 2.0 modality 2.0 stg 0.0 rescale 0.45"
+    assert identity["guidance_audio"] == "text 6.0 modality 2.0 stg 0.0 rescale 1.0"
+
+
+def test_two_stages_prefer_a_size_they_can_make(checkpoint):
+    for target in ("nano", str(checkpoint)):
+        one, two = (LTX2Model(f"{target}@pipeline={name}").preferred_shape() for name in ("distilled", "hq"))
+        assert (two.height, two.width) == ((128, 128) if target == "nano" else (2 * one.height, 2 * one.width))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("pipeline=three-stage", "pipeline.*three-stage"),
+        ("sampler=heun", "sampler.*heun"),
+        ("tiles=2x3x3", "tiles is a setting of a second stage; pipeline one-stage has one stage only"),
+        ("pipeline=tiled,tiles=2x3", "tiles is '2x3'; expected 16x24x24"),
+        ("pipeline=tiled,tile_overlap=2", "tile_overlap is '2'; expected 4x6"),
+        ("pipeline=tiled,tiles=2x3x3", "overlap by 4"),
+        ("pipeline=two-stage,refine_lora_strength=strong", "expected a number such as 0.8"),
+        ("lora=absent.safetensors", "lora: absent.safetensors is no file"),
+        ("upsampler=absent.safetensors", "upsampler: absent.safetensors is no file"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_at_once(settings, message):
+    with pytest.raises(ValueError, match=message):
+        LTX2Model(f"nano@{settings}")
+
+
+def test_a_second_stage_without_its_files_is_refused_before_work(checkpoint):
+    with pytest.raises(ValueError, match=r"fuse a LoRA at strength 1\.0 and none is named: add lora=FILE"):
+        LTX2Model(f"{checkpoint}@pipeline=two-stage").check(SMALL_TWO_STAGE)
+    shutil.rmtree(checkpoint.parent / "spatial_upsampler")
+    with pytest.raises(ValueError, match="need a spatial latent upsampler and there is none beside the checkpoint"):
+        LTX2Model(f"{checkpoint}@pipeline=distilled-two-stage").check(SMALL_TWO_STAGE)
+    both_refuse(LTX2Model("nano@pipeline=two-stage"), REQUEST, "height is 64; with two stages it must be a multiple")

@@ -302,7 +302,7 @@ def test_several_upsamplers_beside_a_checkpoint_are_named(folder: Path, tmp_path
     (tmp_path / "spatial_upsampler").mkdir()
     for name in "ab":
         shutil.copy(folder / UPSAMPLER_NAME, tmp_path / f"spatial_upsampler/{name}.safetensors")
-    with pytest.raises(ValueError, match=r"several files \(a.safetensors, b.safetensors\); pass upsampler="):
+    with pytest.raises(ValueError, match=r"several spatial upsamplers \(a.safetensors, b.safetensors\); name one"):
         find_upsampler(tmp_path)
 
 

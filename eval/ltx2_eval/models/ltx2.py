@@ -1,17 +1,31 @@
 """`ltx2[:TARGET][@key=value,...]`: our implementation of LTX-2 as a model of the harness.
 
-The target is `nano` (bundled, the default) or a checkpoint, file or folder, in the published layout. Settings: `steps`,
-`guidance` (name of a preset, or `none`), `schedule` (`distilled` has eight steps), `dtype`, `negative` (negative
-prompt), `text_encoder` (a local Gemma folder; default: `text_encoder` beside the checkpoint).
+The target is `nano` (bundled, the default) or a checkpoint, file or folder, in the published layout. Settings:
+
+- `pipeline`: `one-stage` (default), `distilled`, `two-stage`, `distilled-two-stage`, `hq` or `tiled`, which the other
+  settings change;
+- `steps`, `guidance` (name of a preset, or `none`), `schedule` (`distilled` has eight steps), `sampler` (`euler` or
+  `res_2s`), `lora_strength`;
+- of the second stage: `refine_sampler`, `refine_audio` (`refine` or `keep`), `refine_lora_strength`, `tiles`
+  (`16x24x24`: latent frames, rows, columns), `tile_overlap` (`4x6`: latent frames, cells);
+- `dtype`, `negative` (negative prompt), and local files: `text_encoder` (a Gemma folder; default: `text_encoder` beside
+  the checkpoint), `upsampler` (default: the one beside the checkpoint), `lora`.
 """
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.clip import Clip
 from ltx2_eval.models.base import Generated, GenerationRequest
+from ltx2_eval.models.ltx2_settings import (
+    PLAIN,
+    check_options,
+    existing_file,
+    needs_lora,
+    recorded,
+    sampling_settings,
+)
 from ltx2_eval.models.nano_files import nano_folder
 from ltx2_eval.models.settings import split_settings
 from ltx2_reports.records import ClipShape, Scalar, Stage
@@ -21,20 +35,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ltx2 import AudioVideo, LTX2Config, Pipeline, SamplingSettings
-    from ltx2.guidance import Weights
+    from ltx2 import AudioVideo, LTX2Config, Pipeline
     from ltx2.sample import Progress as SamplerProgress
 
 NANO = "nano"
 NANO_SHAPE = ClipShape(num_frames=49, height=96, width=96, fps="24")
+NANO_TWO_STAGE_SHAPE = ClipShape(num_frames=49, height=128, width=128, fps="24")
 FULL_SHAPE = ClipShape(num_frames=None, height=512, width=768, fps="24")
+FULL_TWO_STAGE_SHAPE = ClipShape(num_frames=None, height=1024, width=1536, fps="24")
 
-_DEFAULTS = {"steps": "40", "guidance": "text-and-modality", "schedule": "ltx2", "dtype": "float32", "negative": ""}
-_NANO_DEFAULTS = {**_DEFAULTS, "steps": "20"}
-_DTYPES = ("float32", "bfloat16", "float16")
 _ENCODER_SUFFIXES = (".safetensors", ".json", ".model", ".txt")
 """What a language model and its tokenizer are loaded from."""
-_MAX_SEED = 2**63 - 1
 
 
 class LTX2Model:
@@ -43,12 +54,16 @@ class LTX2Model:
     def __init__(self, target: str, *, device: str = "cpu") -> None:
         name, given = split_settings(target)
         self._is_nano = name in ("", NANO)
-        self._options = _options(given, _NANO_DEFAULTS if self._is_nano else _DEFAULTS)
+        check_options(given)
+        self._options = {**PLAIN, **given}
         self._device = device
-        self._settings = _sampling_settings(self._options)
+        self._settings = sampling_settings(given, is_nano=self._is_nano)
+        self._lora = existing_file("lora", given["lora"]) if "lora" in given else None
         self._named = None if self._is_nano else _existing(name)
         if self._named is not None or "text_encoder" in self._options:
             _check_encoder(self._encoder)
+        if "upsampler" in given:
+            existing_file("upsampler", given["upsampler"])
 
     @functools.cached_property
     def _path(self) -> Path:
@@ -63,6 +78,17 @@ class LTX2Model:
         return (self._path if self._path.is_dir() else self._path.parent) / TEXT_ENCODER_FOLDER
 
     @functools.cached_property
+    def _upsampler(self) -> Path | None:
+        """The upsampler's file, where a second stage needs one and there is one."""
+        from ltx2.pipeline import find_upsampler
+
+        if self._settings.refine is None:
+            return None
+        if "upsampler" in self._options:
+            return existing_file("upsampler", self._options["upsampler"])
+        return find_upsampler(self._path if self._path.is_dir() else self._path.parent)
+
+    @functools.cached_property
     def pipeline(self) -> "Pipeline":
         """The loaded model."""
         import torch
@@ -70,34 +96,49 @@ class LTX2Model:
         from ltx2 import Pipeline
 
         dtype = getattr(torch, self._options["dtype"])
-        return Pipeline.load(self._path, text_encoder=self._encoder, device=self._device, dtype=dtype)
+        return Pipeline.load(
+            self._path,
+            text_encoder=self._encoder,
+            upsampler=self._upsampler,
+            lora=self._lora,
+            device=self._device,
+            dtype=dtype,
+        )
 
     def identity(self) -> dict[str, Scalar]:
-        """Hashes of the checkpoint and of the text encoder that are used, what the settings amount to, device."""
-        return {**self._hashes, **_resolved(self._settings), **self._plain_options, "device": self._device}
+        """Hashes of the files that are used, what the settings amount to, device."""
+        return {**self._hashes, **recorded(self._settings), **self._plain_options, "device": self._device}
 
     def preferred_shape(self) -> ClipShape | None:
-        """The size the bundled model is made for; for others the size of the paper's quick start."""
-        return NANO_SHAPE if self._is_nano else FULL_SHAPE
+        """The size the bundled model is made for; for others the size of LTX-2's quick start. Twice the latter with two
+        stages; the bundled model takes the smallest that two stages can make.
+        """
+        if self._settings.refine is None:
+            return NANO_SHAPE if self._is_nano else FULL_SHAPE
+        return NANO_TWO_STAGE_SHAPE if self._is_nano else FULL_TWO_STAGE_SHAPE
 
     def check(self, request: GenerationRequest) -> None:
         """Refuse sizes, seeds and settings that the model cannot run; reads the checkpoint's headers only.
 
         Raises:
-            ValueError: as above, or a checkpoint whose configuration cannot be read.
+            ValueError: as above, a file that is missing, or a checkpoint whose configuration cannot be read.
         """
-        from ltx2.perturbation import plan_blocks
-        from ltx2.schedule import sigmas_for
+        from ltx2 import Conditions, VideoPixelShape
+        from ltx2.plan import plan_stages
 
-        video_tokens, audio_tokens = _token_counts(request, self._config)
-        if audio_tokens < 1:
-            raise ValueError(f"{request.duration_s:.3g} s hold no audio latent; ask for more frames or a lower fps")
-        sigmas_for(self._settings.schedule, self._settings.steps, video_tokens)
-        if not 0 <= request.seed <= _MAX_SEED:
-            raise ValueError(f"seed is {request.seed}; it must be from 0 to 2^63 - 1")
-        guidance = self._settings.guidance
-        perturbations = [guidance.perturbation(name) for name in guidance.passes]
-        plan_blocks(perturbations, num_layers=self._config.transformer.num_layers)
+        pixels = VideoPixelShape(1, request.num_frames, request.height, request.width, request.fps)
+        plan_stages(self._config, pixels, seed=request.seed, settings=self._settings, conditions=Conditions())
+        strength = needs_lora(self._settings)
+        if strength and self._lora is None:
+            raise ValueError(
+                f"the settings fuse a LoRA at strength {strength} and none is named: add lora=FILE, as in "
+                "ltx2:FILE.safetensors@pipeline=two-stage,lora=FILE, or refine_lora_strength=0 for distilled weights"
+            )
+        if self._settings.refine is not None and self._upsampler is None:
+            raise ValueError(
+                "two stages need a spatial latent upsampler and there is none beside the checkpoint: add "
+                "upsampler=FILE (ltx-2-spatial-upscaler-x2-1.0.safetensors)"
+            )
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Sample one clip."""
@@ -114,7 +155,10 @@ class LTX2Model:
             callback=lambda progress: last.__setitem__(slice(None), [progress]),
         )
         stages = tuple(Stage(name=cost.name, seconds=cost.seconds, peak_bytes=cost.peak_bytes) for cost in made.stages)
-        return Generated(clip=_clip(made), stages=stages, details={"nfe": made.nfe}, latents=_latents(last))
+        details: dict[str, Scalar] = {"nfe": made.nfe}
+        if self._settings.refine is not None:
+            details["nfe_refine"] = made.nfe_refine
+        return Generated(clip=_clip(made), stages=stages, details=details, latents=_latents(last))
 
     @functools.cached_property
     def _config(self) -> "LTX2Config":
@@ -130,18 +174,23 @@ class LTX2Model:
 
     @functools.cached_property
     def _hashes(self) -> dict[str, Scalar]:
-        from ltx2.weights_file import open_weights
+        from ltx2.checkpoint import checkpoint_files
 
         try:
-            checkpoint = [file.path for file in open_weights(self._path)]
+            checkpoint = [file.path for file in checkpoint_files(self._path)]
         except FileNotFoundError as error:
             raise ValueError(str(error)) from error
         encoder = [path for path in self._encoder.iterdir() if path.suffix in _ENCODER_SUFFIXES and path.is_file()]
-        return {"weights_sha256": _hash_of(checkpoint), "text_encoder_sha256": _hash_of(encoder)}
+        extra = {"upsampler": self._upsampler, "lora": self._lora if needs_lora(self._settings) else None}
+        return {
+            "weights_sha256": _hash_of(checkpoint),
+            "text_encoder_sha256": _hash_of(encoder),
+            **{f"{name}_sha256": file_hash(path) for name, path in extra.items() if path is not None},
+        }
 
     @property
     def _plain_options(self) -> dict[str, Scalar]:
-        return {key: self._options[key] for key in ("dtype", "negative")}
+        return {key: self._options[key] for key in PLAIN}
 
 
 def _existing(name: str) -> Path:
@@ -161,75 +210,8 @@ def _check_encoder(folder: Path) -> None:
         )
 
 
-def _options(given: dict[str, str], defaults: dict[str, str]) -> dict[str, str]:
-    from ltx2.schedule import DISTILLED_SIGMAS
-
-    known = (*defaults, "text_encoder")
-    for key in given:
-        if key not in known:
-            raise ValueError(unknown("ltx2 setting", key, known))
-    fixed = {"steps": str(len(DISTILLED_SIGMAS) - 1)} if given.get("schedule") == "distilled" else {}
-    options = {**defaults, **fixed, **given}
-    if options["dtype"] not in _DTYPES:
-        raise ValueError(unknown("dtype", options["dtype"], _DTYPES))
-    return options
-
-
 def _hash_of(files: list[Path]) -> str:
     return canonical_hash([[path.name, file_hash(path)] for path in sorted(files)])
-
-
-def _token_counts(request: GenerationRequest, config: "LTX2Config") -> tuple[int, int]:
-    """Tokens of the video and of the audio latent.
-
-    Raises:
-        ValueError: a size the video VAE cannot represent.
-    """
-    from ltx2 import AudioLatentShape, VideoLatentShape, VideoPixelShape
-
-    pixels = VideoPixelShape(1, request.num_frames, request.height, request.width, request.fps)
-    pixels.validate()
-    audio = AudioLatentShape.from_pixel_shape(
-        pixels,
-        channels=config.audio_vae.latent_channels,
-        mel_bins=config.audio_vae.latent_mel_bins,
-        rate_hz=config.audio_vae.latent_rate_hz,
-    )
-    video = VideoLatentShape.from_pixel_shape(pixels, channels=config.video_vae.latent_channels)
-    return video.token_count, audio.token_count
-
-
-def _resolved(settings: "SamplingSettings") -> dict[str, Scalar]:
-    """What decides a sample, whatever the preset is called: the terms' weights (0 is neutral), steps, schedule."""
-    guidance = settings.guidance
-    return {
-        "steps": settings.steps,
-        "schedule": str(settings.schedule),
-        "guidance_video": _spelled(guidance.video_weights),
-        "guidance_audio": _spelled(guidance.audio_weights),
-        "stg": f"{guidance.stg_kind} in blocks {list(guidance.stg_blocks)}" if guidance.stg_blocks else None,
-    }
-
-
-def _spelled(weights: "Weights") -> str:
-    return " ".join(f"{name} {float(value)!r}" for name, value in weights._asdict().items())
-
-
-def _sampling_settings(options: dict[str, str]) -> "SamplingSettings":
-    from ltx2 import PRESETS, SamplingSettings
-    from ltx2.schedule import ScheduleName
-
-    presets = {"none": PRESETS["unguided"], **PRESETS}
-    if options["guidance"] not in presets:
-        raise ValueError(unknown("guidance", options["guidance"], presets))
-    schedules: dict[str, ScheduleName] = {name: name for name in get_args(ScheduleName)}
-    if options["schedule"] not in schedules:
-        raise ValueError(unknown("schedule", options["schedule"], schedules))
-    if not options["steps"].isdecimal() or not 1 <= int(options["steps"]) <= 1000:
-        raise ValueError(f"steps is {options['steps']!r}; expected a whole number from 1 to 1000")
-    return SamplingSettings(
-        steps=int(options["steps"]), guidance=presets[options["guidance"]], schedule=schedules[options["schedule"]]
-    )
 
 
 def _latents(last: "list[SamplerProgress]") -> "dict[str, NDArray[np.float32]]":
