@@ -1,6 +1,7 @@
 """Positions and rotary tables at full width, against check values of the official code."""
 
 from fractions import Fraction
+from types import ModuleType
 
 import pytest
 import torch
@@ -76,3 +77,26 @@ def test_rotation_keeps_length_and_pairs_halves() -> None:
         torch.testing.assert_close(y[..., i] ** 2 + y[..., i + 2] ** 2, x[..., i] ** 2 + x[..., i + 2] ** 2)
     torch.testing.assert_close(y[..., :2], x[..., :2] * table.cos - x[..., 2:] * table.sin)
     assert rotate(x.bfloat16(), table).dtype == torch.bfloat16
+
+
+def test_equals_diffusers_at_full_width(model: LTX2Transformer, diffusers: ModuleType) -> None:
+    from diffusers.models.transformers.transformer_ltx2 import LTX2AudioVideoRotaryPosEmbed as Peer
+
+    shape, audio_shape = VideoLatentShape(1, 128, 16, 3, 5), AudioLatentShape(1, 8, 121, 16)
+    video, audio = video_positions(shape, 25), audio_positions(audio_shape, LTX2_19B.audio_vae)
+    common = {"rope_type": "split", "double_precision": True}
+    own = Peer(dim=4096, modality="video", **common)
+    audio_own = Peer(dim=2048, modality="audio", scale_factors=[4], **common)
+    cross = Peer(dim=2048, modality="video", **common)
+    their_video = own.prepare_video_coords(1, 16, 3, 5, torch.device("cpu"), fps=25.0)
+    their_audio = audio_own.prepare_audio_coords(1, 121, torch.device("cpu"))
+    torch.testing.assert_close(video, their_video, atol=1e-6, rtol=0)
+    torch.testing.assert_close(audio, their_audio, atol=1e-6, rtol=0)
+    ours = (model.video_rope(video), model.audio_rope(audio))
+    for table, theirs in (
+        (ours[0].own, own(their_video)),
+        (ours[0].cross, cross(their_video[:, :1])),
+        (ours[1].own, audio_own(their_audio)),
+    ):
+        for x, y in zip(table, theirs, strict=True):
+            torch.testing.assert_close(x, y, atol=1e-5, rtol=0)

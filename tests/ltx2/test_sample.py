@@ -43,3 +43,15 @@ def test_noise_is_of_its_seed_and_leaves_the_global_state_alone() -> None:
     source = NoiseSource(7)
     assert torch.equal(source.tensor((1, 5, 4)), a.video)
     assert not torch.equal(source.tensor((1, 5, 4)), a.video)
+
+
+def test_noise_is_drawn_on_the_cpu_whatever_the_device() -> None:
+    """Seed 7 gives these values everywhere: also where another device is the default, and on a GPU."""
+    first = [-0.146795, 0.786141, 0.946822, -1.114344]
+    drawn = NoiseSource(7).tensor((4,))
+    assert drawn.tolist() == pytest.approx(first, abs=1e-6)
+    with torch.device("meta"):
+        assert torch.equal(NoiseSource(7, "cpu").tensor((4,)), drawn)
+    assert NoiseSource(7, "meta").tensor((4,)).is_meta
+    if torch.cuda.is_available():
+        assert torch.equal(NoiseSource(7, "cuda").tensor((4,)).cpu(), drawn)

@@ -86,7 +86,7 @@ def case(deterministic: ModuleType) -> Case:
 
 
 @pytest.fixture(scope="module")
-def peer(case: Case) -> Callable[..., tuple[Tensor, Tensor]]:
+def peer_model(case: Case) -> LTX2VideoTransformer3DModel:
     model = LTX2VideoTransformer3DModel(
         in_channels=8,
         out_channels=8,
@@ -112,10 +112,13 @@ def peer(case: Case) -> Callable[..., tuple[Tensor, Tensor]]:
         perturbed_attn=True,
     )
     model.load_state_dict({to_diffusers(k): v for k, v in case.model.state_dict().items()}, strict=True)
-    model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
 
+
+@pytest.fixture(scope="module")
+def peer(case: Case, peer_model: LTX2VideoTransformer3DModel) -> Callable[..., tuple[Tensor, Tensor]]:
     def run(timestep: Tensor, audio_timestep: Tensor, **kwargs: object) -> tuple[Tensor, Tensor]:
-        return model(
+        return peer_model(
             hidden_states=case.video.tokens,
             audio_hidden_states=case.audio.tokens,
             encoder_hidden_states=case.video_text,
@@ -193,6 +196,63 @@ def test_value_stg_equals_diffusers(case: Case, peer) -> None:
     ours = case.model(case.video, case.audio, plan)
     for x, y in zip(ours, peer(SIGMA, SIGMA, spatio_temporal_guidance_blocks=[1]), strict=True):
         close(x, y)
+
+
+@pytest.mark.parametrize(
+    ("size", "audio_tokens", "text_tokens", "fps"),
+    [((1, 5, 3), 1, 3, 24.0), ((4, 1, 1), 17, 1, 30.0), ((2, 3, 7), 6, 11, 23.976)],
+    ids=["image", "thin", "odd"],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_equals_diffusers_at_other_sizes(
+    case: Case,
+    peer_model: LTX2VideoTransformer3DModel,
+    deterministic: ModuleType,
+    size: tuple[int, int, int],
+    audio_tokens: int,
+    text_tokens: int,
+    fps: float,
+    batch: int,
+) -> None:
+    """All at once: a mask, a noise level for each token, and each perturbation, which diffusers gives all rows."""
+    frames, height, width = size
+    tokens = frames * height * width
+    shape, audio_shape = VideoLatentShape(batch, 8, *size), AudioLatentShape(batch, 2, audio_tokens, 4)
+    x, y = (deterministic.u(i, s.token_shape).float() for i, s in ((11, shape), (12, audio_shape)))
+    text = deterministic.u(13, (batch, text_tokens, 24)).float()
+    mask = torch.ones(batch, text_tokens, dtype=torch.long)
+    mask[0, : text_tokens // 2] = 0
+    levels = [(deterministic.u(14 + i, (batch, n)).float() / 4 + 0.5) for i, n in enumerate((tokens, audio_tokens))]
+    model = case.model
+    video = StreamInput(x, levels[0], model.video_rope(video_positions(shape, fps)), model.video_context(text, mask))
+    audio = StreamInput(
+        y, levels[1], model.audio_rope(audio_positions(audio_shape, AUDIO)), model.audio_context(text, mask)
+    )
+    for ours, theirs in (
+        (Perturbation(), {}),
+        (Perturbation(isolate=True), {"isolate_modalities": True}),
+        (Perturbation(video_blocks=(0,), audio_blocks=(0,)), {"spatio_temporal_guidance_blocks": [0]}),
+    ):
+        expected = peer_model(
+            hidden_states=x,
+            audio_hidden_states=y,
+            encoder_hidden_states=text,
+            audio_encoder_hidden_states=text,
+            encoder_attention_mask=mask,
+            audio_encoder_attention_mask=mask,
+            timestep=levels[0] * 1000,
+            audio_timestep=levels[1] * 1000,
+            num_frames=frames,
+            height=height,
+            width=width,
+            fps=fps,
+            audio_num_frames=audio_tokens,
+            use_cross_timestep=False,
+            return_dict=False,
+            **theirs,
+        )
+        for a, b in zip(model(video, audio, plan_blocks([ours] * batch, num_layers=2)), expected, strict=True):
+            close(a, b)
 
 
 @pytest.mark.parametrize(
