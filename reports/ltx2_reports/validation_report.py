@@ -25,7 +25,8 @@ _RULES = (
     "inputs changed.",
     "What a metric must and must not see was stated before anything was measured. Curves show the mean difference from "
     "the clean clips, paired by clip, with 95 % intervals (bootstrap over prompts; set metrics: prompts drawn again, "
-    "centred on the value). Pairs of set metrics are disjoint groups of 8 clips.",
+    "centred on the value). Pairs of set metrics are disjoint groups of 8 clips. Parts of "
+    "a set (set.size) are judged by the spread of one part's value.",
     "A verdict holds for these clips and this protocol. It does not say that the metric measures quality.",
 )
 CSV_FIELDS = (

@@ -118,9 +118,9 @@ def duplicated(features: Features, share: float) -> Features:
 
 
 def size_point(bench: SetBench, aim: Aim, level: float) -> Point:
-    """The mean over random parts of the set, against the whole.
+    """The mean over random parts of the set, against the whole; the error is that of one part's value.
 
-    Over all parts of one size, an unbiased estimator has the whole set's value as its mean, exactly.
+    Over all parts of one size, an unbiased estimator has the whole set's value as its mean.
     """
     clean = list(bench.clean.values())
     count = round(level * len(clean))
@@ -130,7 +130,7 @@ def size_point(bench: SetBench, aim: Aim, level: float) -> Point:
     parts = (generator.choice(len(clean), count, replace=False) for _ in range(_SUBSETS))
     values = np.array([bench.distance([clean[i] for i in part], bench.reference) for part in parts])
     whole = bench.distance(clean, bench.reference)
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    error = float(values.std(ddof=1))
     difference = float(values.mean() - whole)
     return Point(
         level=level,
