@@ -141,14 +141,21 @@ def _floor(found: Sequence[Contrast], runs: Sequence[Run], error: float, n: int)
         square = float(np.mean([contrast.difference.value**2 for contrast in found]))
         return _bound(square, error**2, len(runs) - 1, n)
     table = _by_seed(found[0], runs)
-    if table is None:
-        return 0.0
-    seeds = table.shape[1]
+    return 0.0 if table is None else floor_of_seeds(table, len(runs))
+
+
+def floor_of_seeds(table: Array, runs: int) -> float:
+    """Bound, with 99 % confidence, on the difference of two runs by what all prompts of a seed have in common.
+
+    Args:
+        table: (prompts, seeds of all runs) values of one unchanged system.
+        runs: how many runs the seeds belong to.
+    """
+    prompts, seeds = table.shape
     rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
-    within = float((rest**2).sum() / ((len(table) - 1) * (seeds - 1) * len(table)))
-    per_run = seeds / len(runs)
-    between = float(table.mean(axis=0).var(ddof=1))
-    return _bound(2 * between / per_run, 2 * within / per_run, seeds - 1, len(table))
+    within = float((rest**2).sum() / ((prompts - 1) * (seeds - 1) * prompts))
+    between, per_run = float(table.mean(axis=0).var(ddof=1)), seeds / runs
+    return _bound(2 * between / per_run, 2 * within / per_run, seeds - 1, prompts)
 
 
 def _bound(found: float, expected: float, freedom: int, n: int) -> float:
@@ -180,7 +187,7 @@ def policy_text(made: Calibration, *, relative: float, policy: Policy) -> str:
     lines = [
         f"# Made by `ltx2-eval gate calibrate` from {len(made.runs)} runs of {_comment(', '.join(systems))} on "
         f"{_comment(suite.label)}.",
-        "# A metric passes when a loss above the largest of relative, absolute and floor is ruled out.",
+        "# A metric passes when a loss above the larger of relative and absolute is ruled out; floor: noise of all prompts.",
         "schema = 1",
         f"false_alarm = {policy.false_alarm!r}",
         f"confidence = {policy.confidence!r}",

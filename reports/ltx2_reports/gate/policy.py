@@ -33,14 +33,17 @@ class MetricPolicy(_Strict):
     """Tolerated loss in the metric's unit."""
     floor: float = Field(default=0.0, ge=0)
     """By how much repeated runs of one system differ for reasons that more prompts do not cure (99 % bound); from
-    `gate calibrate`. Adds to the noise of every comparison, and nothing below it is called a loss."""
+    `gate calibrate`. Adds to the noise of every comparison."""
     test: Test = "sign-flip"
     despite_validation: bool = False
     """Gate by this metric even if validation says that it may only be reported."""
 
     def tolerance(self, baseline: float) -> float:
-        """The largest of the three, in the metric's unit."""
-        return max(self.relative * abs(baseline), self.absolute, self.floor)
+        """The larger of relative and absolute, in the metric's unit; where neither is given, the floor.
+
+        A floor above the other two does not widen them: it is noise, and what noise hides is undecided, not passed.
+        """
+        return max(self.relative * abs(baseline), self.absolute) or self.floor
 
 
 class SpeedPolicy(_Strict):

@@ -1,0 +1,118 @@
+"""How often 95 % intervals hold the truth: means, paired differences and kernel audio distances, in 2,000 studies each.
+
+Paste: OMP_NUM_THREADS=1 python benchmarks/statistics/coverage.py
+Every study goes through the functions that the tables use. A share of 95 % has a simulation error of 0.5 points.
+"""
+
+import argparse
+
+import numpy as np
+from studies import Array, Shape, prompt_effects, run
+
+from ltx2_eval.metrics.kernel import KernelOverClips
+from ltx2_eval.metrics.resampling import draw_counts
+from ltx2_reports.statistics import Interval, Method, centred_interval, mean_intervals, paired_differences
+from ltx2_reports.statistics.sets import SetDraws, set_difference, u_statistic_error
+
+SHAPES = (
+    Shape(name="normal", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=0.0),
+    Shape(name="skewed", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=1.5),
+    Shape(name="strongly skewed", mean=1.0, prompts=0.4, seeds=0.2, shared=0.0, skew=3.0),
+)
+METHODS: tuple[Method, ...] = ("expanded", "percentile", "bca", "studentised")
+RESAMPLES = 5000
+
+
+def by_prompt(values: Array) -> dict[str, list[float]]:
+    """(prompts, seeds) as the statistics take it."""
+    return {f"{place:04}": row.tolist() for place, row in enumerate(values)}
+
+
+def share(intervals: list[Interval], truth: float) -> float:
+    """Percentage of intervals that hold the truth."""
+    held = [i.low is not None and i.high is not None and i.low <= truth <= i.high for i in intervals]
+    return 100 * float(np.mean(held))
+
+
+def means(shape: Shape, prompts: int, seeds: int, studies: int, method: Method) -> float:
+    """Of the mean over prompts."""
+    random = np.random.default_rng(1)
+    values = run(random, shape, prompt_effects(random, shape, studies, prompts), seeds)
+    return share(mean_intervals([*map(by_prompt, values)], resamples=RESAMPLES, method=method), shape.mean)
+
+
+def differences(shape: Shape, prompts: int, seeds: int, studies: int) -> float:
+    """Of the difference of two systems on the same prompts; the second is better by 0.05 and varies with the prompt."""
+    random = np.random.default_rng(2)
+    effects = prompt_effects(random, shape, studies, prompts)
+    first = run(random, shape, effects, seeds)
+    second = run(random, shape, effects * 1.05, seeds)
+    pairs = [(by_prompt(b), by_prompt(a)) for a, b in zip(first, second, strict=True)]
+    made = [found.interval for found in paired_differences(pairs, resamples=RESAMPLES) if found is not None]
+    return share(made, 0.05 * shape.mean)
+
+
+def clips(random: np.random.Generator, prompts: int, seeds: int, shift: float) -> Array:
+    """(prompts x seeds, 16) features: skewed prompt effects shared by the seeds of a prompt."""
+    effects = random.gamma(1.0, 0.7, (prompts, 1, 16)) - 0.7
+    return (effects + random.normal(0, 0.7, (prompts, seeds, 16)) + shift).reshape(-1, 16)
+
+
+def kernel(prompts: int, seeds: int, shift: float, studies: int) -> tuple[float, float, float]:
+    """Of KAD against a fixed reference, of the difference of two systems, and of KAD by replicates (as once was)."""
+    random = np.random.default_rng(3)
+    distance = KernelOverClips("gaussian", 100.0)
+    reference = [row[None] for row in clips(random, 100, 1, 0.0).astype(np.float32)]
+    truth, other = (_truth(distance, reference, s) for s in (shift, shift + 0.1))
+    names = [f"{place // seeds:04}" for place in range(prompts * seeds)]
+    counts = draw_counts(names, 200, 0)
+    alone, paired, replicated = [], [], []
+    for _ in range(studies):
+        sides = [
+            [row[None] for row in clips(random, prompts, seeds, s).astype(np.float32)] for s in (shift, shift + 0.1)
+        ]
+        terms = [distance.terms(side, reference, names) for side in sides]
+        values = [distance(side, reference) for side in sides]
+        alone.append(_by_terms(0.0, values[0], terms[0], prompts))
+        paired.append(_by_terms(values[0], values[1], terms[1] - terms[0], prompts))
+        replicated.append(centred_interval(values[0], distance.on_draws(sides[0], reference, counts)))
+    return share(alone, truth), share(paired, other - truth), share(replicated, truth)
+
+
+def _by_terms(first: float, second: float, terms: Array, prompts: int) -> Interval:
+    error = u_statistic_error(terms)
+    return set_difference(SetDraws(first=first, second=second, draws=(), swapped=(), error=error, prompts=prompts))
+
+
+def _truth(distance: KernelOverClips, reference: list[Array], shift: float) -> float:
+    random = np.random.default_rng(4)
+    return float(np.mean([distance(list(clips(random, 2000, 1, shift)[:, None]), reference) for _ in range(8)]))
+
+
+def line(what: str, prompts: int, seeds: int, *shares: float) -> None:
+    """One row of the table."""
+    print(f"| {what} | {prompts} x {seeds} | {' | '.join(f'{value:.1f}' for value in shares)} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=2000)
+    studies = parser.parse_args().studies
+    print(f"{studies} studies, {RESAMPLES} draws\n\n| mean | prompts x seeds | {' | '.join(METHODS)} |")
+    print(f"|---|---|{'---|' * len(METHODS)}")
+    for shape in SHAPES:
+        for prompts in (12, 60):
+            line(shape.name, prompts, 4, *(means(shape, prompts, 4, studies, method) for method in METHODS))
+    print("\n| paired difference | prompts x seeds | expanded |\n|---|---|---|")
+    for shape in SHAPES:
+        for prompts in (12, 60):
+            line(shape.name, prompts, 4, differences(shape, prompts, 4, studies))
+    print("\n| KAD | prompts x seeds | value, U-statistic | difference | value, replicates |\n|---|---|---|---|---|")
+    for shift in (0.2, 0.5):
+        for prompts, seeds in ((60, 1), (60, 2)):
+            line(f"shifted by {shift}", prompts, seeds, *kernel(prompts, seeds, shift, studies))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""How often tests cry wolf: type I error of each test, and the family-wise error of 20 correlated metrics under Holm.
+
+Paste: OMP_NUM_THREADS=1 python benchmarks/statistics/error_rates.py
+Both systems are the same; prompts and clips are skewed, every metric shares part of its noise with the others.
+"""
+
+import argparse
+
+import numpy as np
+from studies import Array, Shape, prompt_effects, run
+
+from ltx2_reports.statistics import equivalent, holm, non_inferior, sign_flip_ps, wilcoxon_p
+
+SHAPES = (
+    Shape(name="normal", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=0.0),
+    Shape(name="skewed", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=1.5),
+    Shape(name="strongly skewed", mean=1.0, prompts=0.4, seeds=0.2, shared=0.0, skew=3.0),
+)
+METRICS, FLIPS, ALPHA, SEEDS = 20, 2000, 0.05, 4
+
+
+def differences(random: np.random.Generator, shape: Shape, prompts: int, columns: int) -> Array:
+    """(columns, prompts) paired differences of two equal systems."""
+    effects = prompt_effects(random, shape, columns, prompts)
+    first, second = (run(random, shape, effects, SEEDS).mean(axis=2) for _ in range(2))
+    return second - first
+
+
+def single(shape: Shape, prompts: int, studies: int) -> list[float]:
+    """Percentage of studies below 0.05: sign flips, Wilcoxon; and margins called kept that are just not."""
+    made = differences(np.random.default_rng(5), shape, prompts, studies)
+    flips = np.mean(np.array(sign_flip_ps(list(made), flips=FLIPS)) < ALPHA)
+    ranks = np.mean([wilcoxon_p(d) < ALPHA for d in made])
+    margin = 0.05
+    below = np.mean([non_inferior(d - margin, margin, ALPHA).holds for d in made])
+    beside = np.mean([equivalent(d + margin, margin, ALPHA).holds for d in made])
+    return [100 * float(share) for share in (flips, ranks, below, beside)]
+
+
+def family(shape: Shape, prompts: int, studies: int) -> list[float]:
+    """Percentage of studies of 20 metrics, half of their noise shared, with any p below 0.05: raw, and by Holm."""
+    random = np.random.default_rng(6)
+    shared = np.repeat(differences(random, shape, prompts, studies), METRICS, axis=0)
+    made = (shared + differences(random, shape, prompts, studies * METRICS)) / np.sqrt(2)
+    ps = np.array(sign_flip_ps(list(made), flips=FLIPS)).reshape(studies, METRICS)
+    raw, corrected = np.mean(ps.min(axis=1) < ALPHA), np.mean([min(holm(row)) < ALPHA for row in ps])
+    return [100 * float(raw), 100 * float(corrected)]
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=2000)
+    studies = parser.parse_args().studies
+    print(f"{studies} studies, {FLIPS} flips, {SEEDS} seeds per prompt, alpha {ALPHA}\n")
+    head = ("shape", "prompts", "sign flips", "Wilcoxon", "non-inferior", "equivalent", "any of 20", "any of 20, Holm")
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for shape in SHAPES:
+        for prompts in (12, 60):
+            shares = [*single(shape, prompts, studies), *family(shape, prompts, studies)]
+            print(f"| {shape.name} | {prompts} | {' | '.join(f'{share:.1f}' for share in shares)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
