@@ -1,16 +1,21 @@
 """Seconds and peak memory of the stages of a generation."""
 
+import itertools
 import resource
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from ltx2.types import StageCost
+
+T = TypeVar("T")
+_Mark = float | torch.cuda.Event
 
 _STATM = Path("/proc/self/statm")
 _SAMPLE_EVERY_S = 0.005
@@ -27,6 +32,7 @@ class CostLog:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stages: list[StageCost] = []
+        self._marks: list[_Mark] = []
 
     @property
     def stages(self) -> tuple[StageCost, ...]:
@@ -38,9 +44,43 @@ class CostLog:
         """Measure a block; a block that raises leaves no entry."""
         measure = _cuda_peak if self._device.type == "cuda" else _resident_peak
         start = time.perf_counter()
+        self._marks = []
         with measure(self._device) as peak:
+            first = _mark(self._device)
             yield
-        self._stages.append(StageCost(name, time.perf_counter() - start, peak[0]))
+        seconds = time.perf_counter() - start
+        steps = tuple(_between(*pair) for pair in itertools.pairwise((first, *self._marks)))
+        self._stages.append(StageCost(name, seconds, peak[0], steps))
+
+    def stepping(self, callback: Callable[[T], None] | None = None) -> Callable[[T], None]:
+        """A sampler's callback that marks the end of each step, then calls `callback`.
+
+        On CUDA a mark is an event in the stream: it does not wait for the device.
+        """
+
+        def mark(progress: T) -> None:
+            self._marks.append(_mark(self._device))
+            if callback is not None:
+                callback(progress)
+
+        return mark
+
+
+def _mark(device: torch.device) -> _Mark:
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+def _between(first: _Mark, second: _Mark) -> float:
+    """Seconds from one mark to the next, once the device is done."""
+    if isinstance(first, float) or isinstance(second, float):
+        assert isinstance(first, float)
+        assert isinstance(second, float)
+        return second - first
+    return first.elapsed_time(second) / 1e3
 
 
 @contextmanager

@@ -142,8 +142,8 @@ class Pipeline:
             callback: Called after each step of each stage.
 
         Returns:
-            The clip, with the cost of the stages `text`, `denoise`, (`upsample`, `refine`,) `video_decode`,
-            `audio_decode`. Given sound or video is returned as it was given.
+            The clip, with the cost of the stages `text_encoding`, `connectors`, `denoise`, (`upsample`, `refine`,)
+            `video_decode`, `audio_decode`, `vocoder`. Given sound or video is returned as it was given.
 
         Raises:
             ValueError: A size, seed, setting or condition the model cannot run; raised before any work.
@@ -153,22 +153,20 @@ class Pipeline:
         plans = plan_stages(self.config, pixels, seed=seed, settings=settings, conditions=conditions)
         self._check_parts(plans)
         log = CostLog(self.device)
-        with log.stage("text"):
-            guided = any("text" in plan.guidance.passes for plan in plans)
-            embeddings = self._encode(prompt, negative_prompt if guided else None)
+        guided = any("text" in plan.guidance.passes for plan in plans)
+        embeddings = self._encode(prompt, negative_prompt if guided else None, log)
         generation = Generation(
             self.modules,
             embeddings,
             conditions,
             noise=NoiseSource(seed, self.device),
             batch_passes=settings.batch_passes,
-            callback=callback,
+            callback=log.stepping(callback),
         )
         latents, evaluations = self._sample(generation, plans, log)
         with log.stage("video_decode"):
             video = self._video(latents, plans[-1], conditions)
-        with log.stage("audio_decode"):
-            waveform, rate_hz = self._audio(latents, plans[-1], conditions)
+        waveform, rate_hz = self._audio(latents, plans[-1], conditions, log)
         return AudioVideo(
             video=video,
             fps=pixels.fps,
@@ -220,21 +218,25 @@ class Pipeline:
         finally:
             self._loras.set()
 
-    def _encode(self, prompt: str, negative_prompt: str | None) -> TextEmbeddings:
+    def _encode(self, prompt: str, negative_prompt: str | None, log: CostLog) -> TextEmbeddings:
         """Contexts of the prompt and, in row 1, of the negative prompt, each encoded alone so that the bits of one do
         not depend on the other.
         """
         prompts = [prompt] if negative_prompt is None else [prompt, negative_prompt]
-        rows = [self.modules.connectors(*self.text_encoder([text])) for text in prompts]
+        with log.stage("text_encoding"):
+            states = [self.text_encoder([text]) for text in prompts]
+        with log.stage("connectors"):
+            rows = [self.modules.connectors(*state) for state in states]
         return TextEmbeddings(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
     def _video(self, latents: Latents, plan: StagePlan, conditions: Conditions) -> Tensor:
         return self._decode_video(latents.video, plan.video) if conditions.video is None else conditions.video.cpu()
 
-    def _audio(self, latents: Latents, plan: StagePlan, conditions: Conditions) -> tuple[Tensor, int]:
+    def _audio(self, latents: Latents, plan: StagePlan, conditions: Conditions, log: CostLog) -> tuple[Tensor, int]:
         if conditions.audio is None:
-            return self._decode_audio(latents.audio, plan.audio), self.config.vocoder.rate_hz
-        return delivered_audio(conditions.audio, float(plan.pixels.duration_s)), conditions.audio.rate_hz
+            return self._decode_audio(latents.audio, plan.audio, log), self.config.vocoder.rate_hz
+        with log.stage("audio_decode"):
+            return delivered_audio(conditions.audio, float(plan.pixels.duration_s)), conditions.audio.rate_hz
 
     def _decode_video(self, tokens: Tensor, shape: VideoLatentShape) -> Tensor:
         latent = rearrange(tokens, "b (f h w) c -> b c f h w", f=shape.frames, h=shape.height, w=shape.width)
@@ -243,11 +245,13 @@ class Pipeline:
         slices = [_levels(x) for x in self.modules.video_vae.decode_slices(latent.to(self.dtype), streaming)]
         return slices[0] if streaming is None else torch.cat(slices, dim=streaming.dim - 2)
 
-    def _decode_audio(self, tokens: Tensor, shape: AudioLatentShape) -> Tensor:
+    def _decode_audio(self, tokens: Tensor, shape: AudioLatentShape, log: CostLog) -> Tensor:
         latent = rearrange(tokens, "b t (c m) -> b c t m", m=shape.mel_bins)
-        log_mel = self.modules.audio_vae.decode(latent.to(self.dtype))
-        waveform = self.modules.vocoder(log_mel)
-        return rearrange(waveform, "1 c n -> c n").float().cpu().contiguous()
+        with log.stage("audio_decode"):
+            log_mel = self.modules.audio_vae.decode(latent.to(self.dtype))
+        with log.stage("vocoder"):
+            waveform = self.modules.vocoder(log_mel)
+            return rearrange(waveform, "1 c n -> c n").float().cpu().contiguous()
 
 
 def _levels(pixels: Tensor) -> Tensor:

@@ -117,6 +117,8 @@ class StageCost(NamedTuple):
     seconds: float
     peak_bytes: int
     """Peak resident memory of the process during the stage; on CUDA, peak bytes allocated on the device."""
+    step_s: tuple[float, ...] = ()
+    """Stages that sample: seconds of each step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,8 @@ RECORDS_FILE = "records.jsonl"
 CLIPS_FOLDER = "clips"
 FEATURES_FOLDER = "features"
 LATENTS_FOLDER = "latents"
+STANDARD_ERROR = "standard_error"
+"""Key in the details of a set metric's value, of metrics whose variance has a closed form."""
 
 T = TypeVar("T")
 
@@ -133,6 +135,50 @@ class Stage(Record):
     seconds: float
     peak_bytes: int | None
     """Peak memory while the stage ran; null where it cannot be measured."""
+    step_s: tuple[float, ...] = ()
+    """Stages that sample: seconds of each step."""
+    flops: int | None = None
+    """Floating-point operations, a multiply and an add counted as two; null where they are not known."""
+
+
+class Ledger(Record):
+    """What a clip cost. What could not be measured is null; for energy and FLOPs a reason stands beside."""
+
+    cold: bool
+    """The first clip of its process, which also pays for allocations and for choosing kernels."""
+    load_s: float | None = None
+    """Cold clips: seconds of loading the weights, which the stages do not hold."""
+    seconds: float
+    """All stages of the model; writing the file is not among them."""
+    seconds_per_step: float | None = None
+    """Median over the sampling steps of the first stage that has any."""
+    real_time_factor: float | None = None
+    """Seconds of clip per second of work."""
+    clips_per_hour: float | None = None
+    device_peak_bytes: int | None = None
+    """Largest peak of any stage."""
+    host_peak_bytes: int | None = None
+    """Highest resident memory of the process so far."""
+    joules: float | None = None
+    joules_source: str | None = None
+    joules_reason: str | None = None
+    flops: int | None = None
+    """Of the stages whose FLOPs are known."""
+    flops_reason: str | None = None
+    flops_per_s: float | None = None
+    """Over the seconds of the stages whose FLOPs are known."""
+    peak_flops_per_s: float | None = None
+    """Of a large matrix product on the same device and dtype, measured in the same process."""
+    utilisation: float | None = None
+    """Share of that peak."""
+    device: str | None = None
+    driver: str | None = None
+    dtype: str | None = None
+    attention: str | None = None
+    clock_mhz: float | None = None
+    """After the clip."""
+    throttling: str | None = None
+    """The driver's reasons for a lower clock; empty: none; null: could not be read."""
 
 
 class ClipRecord(Record):
@@ -147,6 +193,8 @@ class ClipRecord(Record):
     """Path of the clip, relative to the run folder (or absolute for clips scored where they lie)."""
     sha256: str | None
     stages: tuple[Stage, ...] = ()
+    ledger: Ledger | None = None
+    """What it cost; null where no model worked here."""
     details: dict[str, Scalar] = {}
     reason: Reason | None = None
     """Set exactly when there is no clip."""

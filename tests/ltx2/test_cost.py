@@ -30,3 +30,22 @@ def test_a_stage_that_raises_leaves_no_entry() -> None:
     with pytest.raises(KeyError), log.stage("broken"):
         raise KeyError
     assert log.stages == ()
+
+
+def test_steps_are_timed_and_the_callers_callback_is_called() -> None:
+    seen: list[int] = []
+    log = CostLog(torch.device("cpu"))
+    callback = log.stepping(seen.append)
+    with log.stage("denoise"):
+        for step, pause_s in enumerate((0.05, 0.01)):
+            time.sleep(pause_s)
+            callback(step)
+    with log.stage("decode"):
+        time.sleep(0.01)
+    denoise, decode = log.stages
+    assert seen == [0, 1]
+    assert len(denoise.step_s) == 2
+    assert denoise.step_s[0] >= 0.05
+    assert denoise.step_s[1] >= 0.01
+    assert sum(denoise.step_s) <= denoise.seconds
+    assert decode.step_s == ()

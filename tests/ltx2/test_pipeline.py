@@ -70,7 +70,16 @@ def test_default_clip(pipeline: Pipeline) -> None:
 
 def test_stages(pipeline: Pipeline) -> None:
     stages = generate(pipeline).stages
-    assert [stage.name for stage in stages] == ["text", "denoise", "video_decode", "audio_decode"]
+    assert [stage.name for stage in stages] == [
+        "text_encoding",
+        "connectors",
+        "denoise",
+        "video_decode",
+        "audio_decode",
+        "vocoder",
+    ]
+    assert [len(stage.step_s) for stage in stages] == [0, 0, 3, 0, 0, 0]
+    assert 0.5 * stages[2].seconds < sum(stages[2].step_s) <= stages[2].seconds
     for stage in stages:
         assert 0 < stage.seconds < 60
         assert 50e6 < stage.peak_bytes < 50e9

@@ -105,7 +105,9 @@ def test_each_named_pipeline_makes_the_same_clip_of_a_seed_again(
     assert clip.waveform.shape == (2, 240 * (4 * 9 - 3))
     assert (clip.nfe, clip.nfe_refine) == NFE[name]
     second = ["upsample", "refine"] if settings.refine else []
-    assert [s.name for s in clip.stages] == ["text", "denoise", *second, "video_decode", "audio_decode"]
+    assert [s.name for s in clip.stages] == [
+        *("text_encoding", "connectors", "denoise", *second, "video_decode", "audio_decode", "vocoder")
+    ]
     assert same(clip, generate(another, settings))
     assert not torch.equal(latents(pipeline, settings).video, latents(pipeline, settings, seed=2).video)
 
