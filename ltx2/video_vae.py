@@ -128,7 +128,8 @@ class VideoEncoder(nn.Module):
         size = streaming.size
         x = self.conv_in.stream(each(self._patches, video.split(size, dim=2)), 2)
         for layer in _layers(self.down_blocks):
-            x = layer.stream(x, size if isinstance(layer, SpaceToDepthDownsample) else 2)
+            assert isinstance(layer, ResnetBlock3d | SpaceToDepthDownsample)
+            x = layer.stream(x, 2) if isinstance(layer, ResnetBlock3d) else layer.stream(x, size)
         x = self.conv_out.stream(each(lambda x: pixel_norm_silu(x, self.config.norm_eps), x), 2)
         return each(lambda x: x[:, : self.config.latent_channels], x)
 
@@ -171,6 +172,7 @@ class VideoDecoder(nn.Module):
         dim = streaming.dim
         x = self.conv_in.stream(latent.split(streaming.size, dim), dim)
         for layer in _layers(self.up_blocks):
+            assert isinstance(layer, ResnetBlock3d | DepthToSpaceUpsample)
             x = layer.stream(x, dim)
             if isinstance(layer, DepthToSpaceUpsample):
                 x = rechunk(x, dim, streaming.size)
