@@ -1,6 +1,7 @@
 """Features -> set metrics: one value per metric over the whole run, with replicates for its interval."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ltx2_eval.recording import Recorder
 from ltx2_eval.reference import Reference
 from ltx2_eval.score import Judge, media_of
 from ltx2_reports.records import ClipRecord, Protocol, Reason, ValueRecord, inputs_hash
+from ltx2_reports.statistics.sets import STANDARD_ERROR, u_statistic_error
 
 Features = list[NDArray[np.float32]]
 
@@ -88,7 +90,7 @@ def _value(
     reference_cache: FeatureCache,
 ) -> ValueRecord:
     value, reason = attempt("metric", lambda: _computed(collected, judge, entry, reference, reference_cache))
-    number, spread, notes = value if value else (None, (), ())
+    number, spread, notes, error = value if value else (None, (), (), None)
     return ValueRecord(
         sample=None,
         metric=entry.spec.id,
@@ -97,7 +99,7 @@ def _value(
         reason=_specific(reason),
         inputs_sha256=inputs,
         left_out=collected.left_out,
-        details={"n_reference": reference.ref.n if reference else None},
+        details={"n_reference": reference.ref.n if reference else None, STANDARD_ERROR: error},
         replicates=spread,
         warnings=(*_warnings(entry, len(collected.clips), reference), *notes) if number is not None else (),
     )
@@ -115,8 +117,8 @@ def _specific(reason: Reason | None) -> Reason | None:
 
 def _computed(
     collected: Collected, judge: Judge, entry: MetricEntry, reference: Reference | None, cache: FeatureCache
-) -> tuple[float, tuple[float, ...], tuple[str, ...]]:
-    """The value, its replicates, and what the metric has to say about it."""
+) -> tuple[float, tuple[float, ...], tuple[str, ...], float | None]:
+    """The value, its replicates, what the metric has to say about it, and its standard error if it is a U-statistic."""
     assert entry.extractor is not None
     first = next(iter(collected.left_out.values()), None)
     if first is not None and first.kind == "not_available":
@@ -132,8 +134,11 @@ def _computed(
         for clip in clips:
             metric.update(torch.from_numpy(clip), real=is_real)
     groups = [clip.prompt_id for clip in collected.clips]
-    spread = replicates(metric.distance, collected.features, real, groups)
-    return float(metric.compute()), spread, metric.warnings
+    distance: Any = metric.distance
+    spread = replicates(distance, collected.features, real, groups)
+    terms = distance.terms(collected.features, real, groups) if hasattr(distance, "terms") else None
+    error = u_statistic_error(terms) if terms is not None else None
+    return float(metric.compute()), spread, metric.warnings, error
 
 
 def _warnings(entry: MetricEntry, n: int, reference: Reference | None) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from ltx2_reports.records import (
     ValueRecord,
     inputs_hash,
 )
-from ltx2_reports.statistics import Difference, Interval, centred_interval, mean_intervals
+from ltx2_reports.statistics import Difference, Interval, centred_interval, error_interval, mean_intervals
+from ltx2_reports.statistics.sets import STANDARD_ERROR
 
 Mark = Literal["best", "tied", ""]
 Missing = Literal[ReasonKind, "not_scored", "not_made"]
@@ -175,7 +176,11 @@ def to_cells(gathered: list[Gathered], level: float, resamples: int, seed: int) 
 def _of_set(found: Gathered, level: float) -> Interval | None:
     if found.set_record is None or found.set_record.value is None:
         return None
-    return centred_interval(found.set_record.value, found.set_record.replicates, level)
+    record, prompts = found.set_record, len(found.prompts)
+    error = record.details.get(STANDARD_ERROR)
+    if isinstance(error, float) and prompts > 1:
+        return error_interval(record.value, error, prompts, level)
+    return centred_interval(record.value, record.replicates, level)
 
 
 def _cell(found: Gathered, interval: Interval | None) -> Cell:

@@ -135,7 +135,7 @@ def legend(comparison: Comparison) -> list[str]:
     share = f"{100 * comparison.level:g} %"
     lines = [
         f"[low, high]: {share} interval, bootstrap over prompts ({comparison.resamples} draws, seeds averaged first); "
-        "set metrics: from replicates, centred on the value.",
+        "set metrics: from replicates, centred on the value, or for kernel distances from their variance.",
         "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are "
         "not comparable.",
     ]

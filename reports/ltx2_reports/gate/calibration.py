@@ -187,7 +187,8 @@ def policy_text(made: Calibration, *, relative: float, policy: Policy) -> str:
     lines = [
         f"# Made by `ltx2-eval gate calibrate` from {len(made.runs)} runs of {_comment(', '.join(systems))} on "
         f"{_comment(suite.label)}.",
-        "# A metric passes when a loss above the larger of relative and absolute is ruled out; floor: noise of all prompts.",
+        "# A metric passes when a loss above the larger of relative and absolute is ruled out; floor: noise that all",
+        "# prompts of a run share.",
         "schema = 1",
         f"false_alarm = {policy.false_alarm!r}",
         f"confidence = {policy.confidence!r}",

@@ -10,6 +10,7 @@ from ltx2_reports.statistics.intervals import (
     Interval,
     Method,
     centred_interval,
+    error_interval,
     mean_interval,
     mean_intervals,
     prompt_means,
@@ -36,6 +37,7 @@ from ltx2_reports.statistics.paired import (
     wilson,
     win_rate,
 )
+from ltx2_reports.statistics.preferences import Strengths, Vote, bradley_terry
 
 __all__ = [
     "LEAST_PROMPTS",
@@ -47,12 +49,16 @@ __all__ = [
     "Interval",
     "Margin",
     "Method",
+    "Strengths",
+    "Vote",
     "WinRate",
     "bootstrap_means",
+    "bradley_terry",
     "centred_interval",
     "detectable",
     "effect_size",
     "equivalent",
+    "error_interval",
     "holm",
     "mean_interval",
     "mean_intervals",

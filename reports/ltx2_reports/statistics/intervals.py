@@ -150,6 +150,12 @@ def centred_interval(point: float, replicates: Sequence[float], level: float = L
     return Interval(value=point, low=float(low), high=float(high), n=len(draws))
 
 
+def error_interval(point: float, error: float, n: int, level: float = LEVEL) -> Interval:
+    """A value with a standard error from n prompts: Student's t."""
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    return Interval(value=point, low=point - half, high=point + half, n=n)
+
+
 def tails(level: float) -> tuple[float, float]:
     """Quantiles that leave out equal shares on both sides."""
     return (1 - level) / 2, (1 + level) / 2

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from ltx2_reports.statistics.draws import Array
-from ltx2_reports.statistics.intervals import LEVEL, Interval, expanded_tails
+from ltx2_reports.statistics.intervals import LEVEL, Interval, error_interval, expanded_tails
+
+STANDARD_ERROR = "standard_error"
+"""Key in the details of a set metric's record, of metrics whose variance has a closed form."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +51,7 @@ def set_difference(made: SetDraws, level: float = LEVEL) -> Interval:
     if n < 2 or made.standard_error is None:
         return Interval(value=made.difference, low=None, high=None, n=n)
     if made.error is not None:
-        half = float(stdtrit(n - 1, (1 + level) / 2)) * made.error
-        return Interval(value=made.difference, low=made.difference - half, high=made.difference + half, n=n)
+        return error_interval(made.difference, made.error, n, level)
     draws = np.asarray(made.draws)
     low, high = made.difference + np.quantile(draws, expanded_tails(level, n)) - draws.mean()
     return Interval(value=made.difference, low=float(low), high=float(high), n=n)
