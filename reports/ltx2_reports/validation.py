@@ -26,21 +26,21 @@ class Point(Record):
     """Clips; of a set metric, clips in the set."""
     missing: int
     """Clips with a value when clean and none at this level."""
-    value: float | None
+    value: float | None = None
     """Mean over clips, or the set's value."""
-    difference: float | None
+    difference: float | None = None
     """From the clean value, paired."""
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
     """95 % interval of the difference."""
-    error: float | None
+    error: float | None = None
     """Standard error of the difference."""
-    pairs: int
+    pairs: int = 0
     """Clips, or disjoint groups of clips of a set metric, that were compared clean against degraded."""
-    accuracy: float | None
+    accuracy: float | None = None
     """Share of pairs in which the degraded side lies where it is expected; ties count half."""
-    accuracy_low: float | None
-    accuracy_high: float | None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
     """Wilson's 95 % interval."""
 
 

@@ -20,13 +20,13 @@ _BLOCK = 8
 def blurred(clip: Clip, sigma_px: float) -> Clip:
     """Each frame through a Gaussian of that standard deviation in pixels."""
     video = _frames(clip)
-    return _with(clip, gaussian_filter(video.astype(np.float32), (0, sigma_px, sigma_px, 0)))
+    return _with(clip, _rounded(gaussian_filter(video.astype(np.float32), (0, sigma_px, sigma_px, 0))))
 
 
 def grainy(clip: Clip, sigma: float, generator: np.random.Generator) -> Clip:
     """Gaussian noise of that standard deviation (of 255) on every pixel and channel, new in every frame."""
     video = _frames(clip)
-    return _with(clip, video + sigma * generator.standard_normal(video.shape, dtype=np.float32))
+    return _with(clip, _rounded(video + sigma * generator.standard_normal(video.shape, dtype=np.float32)))
 
 
 def block_coded(clip: Clip, step: float) -> Clip:
@@ -45,7 +45,7 @@ def block_coded(clip: Clip, step: float) -> Clip:
     coarse = step * np.round(dctn(blocks.astype(np.float32), axes=(-2, -1), norm="ortho") / step)
     coded = video.astype(np.float32)
     coded[:, :height, :width] = rearrange(idctn(coarse, axes=(-2, -1), norm="ortho"), "f y x c a b -> f (y a) (x b) c")
-    return _with(clip, coded)
+    return _with(clip, _rounded(coded))
 
 
 def frozen(clip: Clip, share: float) -> Clip:
@@ -85,7 +85,7 @@ def flickering(clip: Clip, amplitude: float) -> Clip:
     """Brightness alternates from frame to frame by plus and minus `amplitude` in shares of full scale."""
     video = _frames(clip)
     sign = np.where(np.arange(len(video)) % 2, -1, 1)[:, None, None, None]
-    return _with(clip, video + np.float32(255 * amplitude) * sign.astype(np.float32))
+    return _with(clip, _rounded(video + np.float32(255 * amplitude) * sign.astype(np.float32)))
 
 
 def with_cuts(clip: Clip, other: Clip, cuts: float) -> Clip:
@@ -109,7 +109,9 @@ def _frames(clip: Clip) -> NDArray[np.uint8]:
     return clip.video
 
 
-def _with(clip: Clip, video: NDArray[np.generic]) -> Clip:
-    if video.dtype != np.uint8:
-        video = np.clip(np.rint(video), 0, 255).astype(np.uint8)
+def _rounded(video: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(video), 0, 255).astype(np.uint8)
+
+
+def _with(clip: Clip, video: NDArray[np.uint8]) -> Clip:
     return dataclasses.replace(clip, video=video)

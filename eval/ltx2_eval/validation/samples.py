@@ -79,14 +79,13 @@ def point_of(aim: Aim, pairs: Pairs) -> Point:
     """Mean, paired difference with its bootstrap interval over prompts, and how often the pair is told right."""
     n = len(pairs.clean)
     if not n:
-        return empty_point(pairs.level, 0, pairs.missing)
-    won = wins(aim, pairs.level, pairs.clean, pairs.degraded)
+        return Point(level=pairs.level, n=0, missing=pairs.missing)
     by_prompt: dict[str, list[float]] = {}
     for prompt, difference in zip(pairs.prompt_ids, pairs.differences, strict=True):
         by_prompt.setdefault(prompt, []).append(float(difference))
     interval = mean_interval(by_prompt, resamples=_RESAMPLES)
     means = np.array([np.mean(values) for values in by_prompt.values()])
-    return Point(
+    point = Point(
         level=pairs.level,
         n=n,
         missing=pairs.missing,
@@ -95,20 +94,15 @@ def point_of(aim: Aim, pairs: Pairs) -> Point:
         low=interval.low,
         high=interval.high,
         error=standard_error(means),
-        **accuracy_of(won),
     )
+    return with_accuracy(point, wins(aim, pairs.level, pairs.clean, pairs.degraded))
 
 
-def empty_point(level: float, n: int, missing: int) -> Point:
-    """A level that no clip has a value at."""
-    nothing = dict.fromkeys(("value", "difference", "low", "high", "error"))
-    return Point(level=level, n=n, missing=missing, **nothing, **accuracy_of(None))
-
-
-def accuracy_of(won: Array | None) -> dict[str, float | int | None]:
-    """The fields of a point about pairs."""
+def with_accuracy(point: Point, won: Array | None) -> Point:
+    """The point with what `wins` says of its pairs."""
     if won is None or not len(won):
-        return {"pairs": 0, "accuracy": None, "accuracy_low": None, "accuracy_high": None}
+        return point
     rate = float(won.mean())
     low, high = wilson(rate, len(won))
-    return {"pairs": len(won), "accuracy": rate, "accuracy_low": low, "accuracy_high": high}
+    told = {"pairs": len(won), "accuracy": rate, "accuracy_low": low, "accuracy_high": high}
+    return point.model_copy(update=told)

@@ -16,7 +16,7 @@ from ltx2_eval.metrics.resampling import replicates
 from ltx2_eval.validation.base import Scale, generator_of
 from ltx2_eval.validation.measure import SEED, feature_key
 from ltx2_eval.validation.plan import CLEAN, Aim, place_of
-from ltx2_eval.validation.samples import accuracy_of, empty_point, wins
+from ltx2_eval.validation.samples import wins, with_accuracy
 from ltx2_eval.validation.sources import Item
 from ltx2_reports.records import Reason
 from ltx2_reports.statistics import centred_interval
@@ -98,7 +98,7 @@ def set_point(bench: SetBench, aim: Aim, level: float) -> Point:
         degraded = {**clean, **degraded}
     both = sorted(clean.keys() & degraded.keys())
     if len(both) < 2:
-        return empty_point(level, len(both), len(clean) - len(both))
+        return Point(level=level, n=len(both), missing=len(clean) - len(both))
     return _compared(bench, aim, level, both, [degraded[index] for index in both])
 
 
@@ -125,7 +125,7 @@ def size_point(bench: SetBench, aim: Aim, level: float) -> Point:
     clean = list(bench.clean.values())
     count = round(level * len(clean))
     if count < GROUP:
-        return empty_point(level, count, len(clean) - count)
+        return Point(level=level, n=count, missing=len(clean) - count)
     generator = generator_of(SEED, aim.scale.id, f"{level:g}")
     parts = (generator.choice(len(clean), count, replace=False) for _ in range(_SUBSETS))
     values = np.array([bench.distance([clean[i] for i in part], bench.reference) for part in parts])
@@ -141,7 +141,6 @@ def size_point(bench: SetBench, aim: Aim, level: float) -> Point:
         low=difference - 2 * error,
         high=difference + 2 * error,
         error=error,
-        **accuracy_of(None),
     )
 
 
@@ -160,7 +159,7 @@ def _compared(
         np.array([]) if aim.untouched else bench.spread(tuple(indices), degraded) - bench.clean_spread(tuple(indices))
     )
     interval = centred_interval(after - before, spread.tolist())
-    return Point(
+    point = Point(
         level=level,
         n=len(clean),
         missing=len(bench.clean) - len(clean),
@@ -169,8 +168,8 @@ def _compared(
         low=interval.low,
         high=interval.high,
         error=float(spread.std(ddof=1)) if len(spread) > 1 else None,
-        **accuracy_of(_told_apart(bench, aim, level, clean, degraded, spoil)),
     )
+    return with_accuracy(point, _told_apart(bench, aim, level, clean, degraded, spoil))
 
 
 def _told_apart(

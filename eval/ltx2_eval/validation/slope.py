@@ -19,7 +19,9 @@ class Slope(NamedTuple):
     high: float
 
 
-def slope_of(amounts: Sequence[float], differences: Sequence[Array], owners: Sequence[Array]) -> Slope | None:
+def slope_of(
+    amounts: Sequence[float], differences: Sequence[Array], owners: Sequence[NDArray[np.intp]]
+) -> Slope | None:
     """Slope of differences on amounts, with an intercept; the untouched clip is a point at (0, 0) of every clip.
 
     Args:
@@ -31,15 +33,16 @@ def slope_of(amounts: Sequence[float], differences: Sequence[Array], owners: Seq
         The slope and its percentile interval when clips are drawn with replacement, all levels of a clip together;
         None with fewer than two clips.
     """
-    clips = np.unique(np.concatenate(owners)) if owners else np.array([])
+    clips = np.unique(np.concatenate(owners))
     if len(clips) < 2:
         return None
     x = np.concatenate([np.zeros(len(clips)), *(np.full(len(d), a) for a, d in zip(amounts, differences, strict=True))])
     y = np.concatenate([np.zeros(len(clips)), *differences])
     place = np.searchsorted(clips, np.concatenate([clips, *owners]))
-    sums = np.stack([np.bincount(place, terms, len(clips)) for terms in (np.ones_like(x), x, y, x * x, x * y)])
+    terms = (np.ones_like(x), x, y, x * x, x * y)
+    sums = np.stack([np.bincount(place, term, len(clips)) for term in terms]).astype(np.float64)
     drawn = np.random.default_rng(_SEED).multinomial(len(clips), np.full(len(clips), 1 / len(clips)), _DRAWS)
-    low, high = np.quantile(_least_squares(sums @ drawn.T), (0.025, 0.975))
+    low, high = np.quantile(_least_squares(sums @ drawn.T.astype(np.float64)), (0.025, 0.975))
     return Slope(float(_least_squares(sums.sum(axis=1))), float(low), float(high))
 
 
