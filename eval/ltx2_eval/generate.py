@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors.numpy import save_file
 
 from ltx2_eval.attempt import attempt
+from ltx2_eval.ledger import LedgerKeeper
 from ltx2_eval.media import Container, write_clip
 from ltx2_eval.models.base import Generated, GenerationRequest, Model
 from ltx2_eval.plan import Sample, request
@@ -57,10 +58,11 @@ def generate(
         OSError: the disk is full or read-only.
     """
     check_plan(plan, model, shape)
+    keeper = LedgerKeeper(recorder.run.header.environment.device)
     for done, sample in enumerate(plan):
         progress("generate", done, len(plan))
         if _is_due(recorder.folder, recorder.run.clips.get(sample.id), retry_failed):
-            recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container, keep_latents))
+            recorder.add_clip(make_clip(recorder.folder, sample, model, shape, container, keeper, keep_latents))
     progress("generate", len(plan), len(plan))
 
 
@@ -72,17 +74,26 @@ def _is_due(folder: Path, known: ClipRecord | None, retry_failed: bool) -> bool:
 
 
 def make_clip(
-    folder: Path, sample: Sample, model: Model, shape: ClipShape, container: Container, keep_latents: bool = False
+    folder: Path,
+    sample: Sample,
+    model: Model,
+    shape: ClipShape,
+    container: Container,
+    keeper: LedgerKeeper,
+    keep_latents: bool = False,
 ) -> ClipRecord:
     """Make one sample: a function of its inputs that ends in a record and knows nothing of its neighbours."""
     asked = request(sample, shape)
+    keeper.begin()
     generated, reason = attempt("generate", lambda: _checked(model.generate(asked), asked))
     if generated is None:
-        return _record(sample, None, None, generated, reason)
+        return _record(sample, None, reason=reason)
+    ledger, stages = keeper.end(generated, asked.duration_s)
     began = time.perf_counter()
     file, reason = attempt("write", lambda: _write(folder, sample, generated, container, keep_latents))
     write = Stage(name="write", seconds=time.perf_counter() - began, peak_bytes=None)
-    return _record(sample, file, write, generated, reason if file is None else None, folder)
+    made = _record(sample, file, folder, reason=reason if file is None else None)
+    return made.model_copy(update={"stages": (*stages, write), "ledger": ledger, "details": generated.details})
 
 
 def _checked(generated: Generated, asked: GenerationRequest) -> Generated:
@@ -105,22 +116,12 @@ def _write(folder: Path, sample: Sample, generated: Generated, container: Contai
     return name
 
 
-def _record(
-    sample: Sample,
-    file: str | None,
-    write: Stage | None,
-    generated: Generated | None,
-    reason: Reason | None,
-    folder: Path | None = None,
-) -> ClipRecord:
-    stages = (*(generated.stages if generated else ()), *((write,) if write else ()))
+def _record(sample: Sample, file: str | None, folder: Path | None = None, *, reason: Reason | None) -> ClipRecord:
     return ClipRecord(
         sample=sample.id,
         prompt_id=sample.prompt.id,
         seed=sample.seed,
         file=file,
         sha256=file_hash(folder / file) if folder and file else None,
-        stages=stages,
-        details=generated.details if generated else {},
         reason=reason,
     )

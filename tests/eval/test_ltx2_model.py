@@ -179,7 +179,7 @@ def test_the_named_pipelines_run_and_record_what_they_are():
     made = model.generate(SMALL_TWO_STAGE)
     assert made.clip.video.shape == (9, 128, 128, 3)
     assert made.details == {"nfe": 2 * 3 + 7 * 4, "nfe_refine": 7 * 4}
-    assert [stage.name for stage in made.stages][1:4] == ["denoise", "upsample", "refine"]
+    assert [stage.name for stage in made.stages][2:5] == ["denoise", "upsample", "refine"]
     identity = model.identity()
     assert identity["refine_tiles"] == "2x3x3 overlapping 1x2"
     assert identity["refine_sigmas"] == "0.909375 0.725 0.421875 0.0"

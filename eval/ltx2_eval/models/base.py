@@ -1,5 +1,6 @@
 """The one protocol of everything that can make a clip for a prompt."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +34,19 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What a model computed for one clip, as far as it can say."""
+
+    flops: dict[str, int] = field(default_factory=dict)
+    """By name of the stage; a multiply and an add count as two."""
+    reason: str | None = None
+    """Why there are none."""
+    dtype: str | None = None
+    load_s: float | None = None
+    """Seconds of loading the weights, once per process."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Generated:
     """What a model made: a clip in memory, or a finished media file that is taken as it is."""
 
@@ -43,6 +57,8 @@ class Generated:
     details: dict[str, Scalar] = field(default_factory=dict)
     latents: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     """What the decoders were given, by name, of models that have such; kept only where the user asks."""
+    work: Callable[[], Work] | None = field(default=None, repr=False)
+    """Says what was computed; called after the clock has stopped."""
 
 
 class Model(Protocol):

@@ -13,11 +13,12 @@ The target is `nano` (bundled, the default) or a checkpoint, file or folder, in 
 """
 
 import functools
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.models.base import Generated, GenerationRequest
+from ltx2_eval.models.base import Generated, GenerationRequest, Work
 from ltx2_eval.models.ltx2_settings import (
     PLAIN,
     check_options,
@@ -26,6 +27,7 @@ from ltx2_eval.models.ltx2_settings import (
     recorded,
     sampling_settings,
 )
+from ltx2_eval.models.ltx2_work import work_of
 from ltx2_eval.models.nano_files import nano_folder
 from ltx2_eval.models.settings import split_settings
 from ltx2_reports.records import ClipShape, Scalar, Stage
@@ -57,6 +59,7 @@ class LTX2Model:
         check_options(given)
         self._options = {**PLAIN, **given}
         self._device = device
+        self._load_s: float | None = None
         self._settings = sampling_settings(given, is_nano=self._is_nano)
         self._lora = existing_file("lora", given["lora"]) if "lora" in given else None
         self._named = None if self._is_nano else _existing(name)
@@ -96,7 +99,8 @@ class LTX2Model:
         from ltx2 import Pipeline
 
         dtype = getattr(torch, self._options["dtype"])
-        return Pipeline.load(
+        began = time.perf_counter()
+        pipeline = Pipeline.load(
             self._path,
             text_encoder=self._encoder,
             upsampler=self._upsampler,
@@ -104,6 +108,8 @@ class LTX2Model:
             device=self._device,
             dtype=dtype,
         )
+        self._load_s = time.perf_counter() - began
+        return pipeline
 
     def identity(self) -> dict[str, Scalar]:
         """Hashes of the files that are used, what the settings amount to, device."""
@@ -154,11 +160,20 @@ class LTX2Model:
             settings=self._settings,
             callback=lambda progress: last.__setitem__(slice(None), [progress]),
         )
-        stages = tuple(Stage(name=cost.name, seconds=cost.seconds, peak_bytes=cost.peak_bytes) for cost in made.stages)
+        stages = tuple(Stage(**cost._asdict()) for cost in made.stages)
         details: dict[str, Scalar] = {"nfe": made.nfe}
         if self._settings.refine is not None:
             details["nfe_refine"] = made.nfe_refine
-        return Generated(clip=_clip(made), stages=stages, details=details, latents=_latents(last))
+        return Generated(
+            clip=_clip(made),
+            stages=stages,
+            details=details,
+            latents=_latents(last),
+            work=lambda: self._work(request),
+        )
+
+    def _work(self, request: GenerationRequest) -> Work:
+        return work_of(self._config, self._settings, request, dtype=self._options["dtype"], load_s=self._load_s)
 
     @functools.cached_property
     def _config(self) -> "LTX2Config":
