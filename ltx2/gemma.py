@@ -4,7 +4,7 @@ Source: Lightricks/LTX-2, `ltx_core/text_encoders/gemma/` (prompt only, no chat 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,12 +34,22 @@ class GemmaEncoder:
         tokenizer: Puts `<bos>` in front of every text.
         model: The text model, without a language-model head.
         max_tokens: Prompts are cut and padded to this length.
+        reload: Loads the model again after `release`; None to keep it.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: Gemma3TextModel, *, max_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        model: Gemma3TextModel,
+        *,
+        max_tokens: int,
+        reload: Callable[[], Gemma3TextModel] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
-        self.model = model
+        self.config = model.config
         self.max_tokens = max_tokens
+        self._model: Gemma3TextModel | None = model
+        self._reload = reload
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.padding_side = "left"
@@ -52,6 +62,7 @@ class GemmaEncoder:
         max_tokens: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        keep: bool = True,
     ) -> "GemmaEncoder":
         """Load from a folder with `config.json`, weights and tokenizer; nothing is fetched.
 
@@ -60,6 +71,8 @@ class GemmaEncoder:
             max_tokens: Prompts are cut and padded to this length.
             device: Where the model goes.
             dtype: Of its weights.
+            keep: Keep the model in memory. If false, `release` frees it and the next prompt loads it again: from the
+                files, which the operating system mostly still has in memory.
 
         Raises:
             FileNotFoundError: No such folder, or no `config.json` in it.
@@ -67,13 +80,39 @@ class GemmaEncoder:
         """
         folder = Path(folder)
         kind = _model_type(folder)
-        with torch.random.fork_rng(devices=[]), _without_progress_bar():
-            model = _load_model(folder, kind, dtype)
+        model = _load_model(folder, kind, dtype)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         _check_tokenizer(folder, tokenizer, model.config.vocab_size)
-        model.eval().requires_grad_(False)
-        nn.Module.to(model, device)
-        return cls(tokenizer, model, max_tokens=max_tokens)
+
+        def load_again() -> Gemma3TextModel:
+            return nn.Module.to(_load_model(folder, kind, dtype), device)
+
+        if keep:
+            return cls(tokenizer, nn.Module.to(model, device), max_tokens=max_tokens)
+        encoder = cls(tokenizer, model, max_tokens=max_tokens, reload=load_again)
+        encoder.release()
+        return encoder
+
+    @property
+    def model(self) -> Gemma3TextModel:
+        """The text model; loaded again if it was released."""
+        if self._model is None:
+            assert self._reload is not None
+            self._model = self._reload()
+        return self._model
+
+    @property
+    def resident_bytes(self) -> int:
+        """Of the model's weights, 0 while it is released."""
+        return 0 if self._model is None else sum(weight.nbytes for weight in self._model.parameters())
+
+    def release(self) -> None:
+        """Free the model until the next prompt, if it was loaded with `keep=False`."""
+        if self._reload is None:
+            return
+        self._model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> HiddenStates:
@@ -120,12 +159,15 @@ def _without_progress_bar() -> Iterator[None]:
 
 
 def _load_model(folder: Path, kind: str, dtype: torch.dtype) -> Gemma3TextModel:
+    """The text model on the CPU, for evaluation; leaves PyTorch's random state as it was."""
     loader: Any = Gemma3TextModel if kind == "gemma3_text" else Gemma3ForConditionalGeneration
-    model, report = loader.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
+    with torch.random.fork_rng(devices=[]), _without_progress_bar():
+        model, report = loader.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"{folder} lacks {len(missing)} tensors, the first is {missing[0]}; fetch its weights again")
-    return model if kind == "gemma3_text" else model.model.language_model
+    text_model: Gemma3TextModel = model if kind == "gemma3_text" else model.model.language_model
+    return text_model.eval().requires_grad_(False)
 
 
 def _check_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, model_vocabulary: int) -> None:

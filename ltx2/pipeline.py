@@ -1,7 +1,7 @@
 """From a prompt, and what else is given, to a clip with sound: in one stage, or in two with a refinement."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from ltx2.cost import CostLog
 from ltx2.gemma import GemmaEncoder
 from ltx2.generation import Generation
 from ltx2.lora import Lora, LoraFusion, load_lora
+from ltx2.memory import Size, explained
+from ltx2.offload import BlockOffload, offload_blocks
 from ltx2.plan import StagePlan, plan_stages
 from ltx2.sample import Callback, Latents, NoiseSource
 from ltx2.settings import SamplingSettings
@@ -37,6 +39,7 @@ class Pipeline:
         text_encoder: The language model the checkpoint was trained with.
         upsampler: Doubles height and width of the checkpoint's latents; needed for two stages.
         lora: What settings with a `lora_strength` fuse; for the published model's second stage, the distilled LoRA.
+        offload: From `ltx2.offload.offload_blocks`, if the modules' blocks wait in CPU memory.
 
     Raises:
         ValueError: A language model of another width or depth, an upsampler of another kind, a LoRA of another model.
@@ -49,6 +52,7 @@ class Pipeline:
         *,
         upsampler: LatentUpsampler | None = None,
         lora: Lora | None = None,
+        offload: BlockOffload | None = None,
     ) -> None:
         self.modules = modules
         self.text_encoder = text_encoder
@@ -58,7 +62,7 @@ class Pipeline:
         """Memory for the activations of video decoding: smaller slices where it is short; None: what the device has."""
         self.device = modules.transformer.patchify_proj.weight.device
         self.dtype = modules.transformer.patchify_proj.weight.dtype
-        text, gemma = modules.config.text, text_encoder.model.config
+        text, gemma = modules.config.text, text_encoder.config
         found, expected = (gemma.hidden_size, gemma.num_hidden_layers + 1), (text.hidden_size, text.num_hidden_states)
         if found != expected:
             raise ValueError(
@@ -67,7 +71,8 @@ class Pipeline:
             )
         if upsampler is not None:
             _check_upsampler(upsampler, modules.config)
-        self._loras = LoraFusion(modules)
+        self._offload = offload
+        self._loras = LoraFusion(modules, device=self.device)
         if lora is not None:
             self._loras.set((lora, 0.0))  # fuses nothing, but refuses a LoRA that does not fit
 
@@ -81,6 +86,9 @@ class Pipeline:
         lora: str | Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        fp8: bool = False,
+        offload: bool = False,
+        keep_text_encoder: bool | None = None,
     ) -> "Pipeline":
         """Load from local files; nothing is fetched.
 
@@ -91,6 +99,9 @@ class Pipeline:
             lora: File of a LoRA that settings may fuse.
             device: Where everything runs.
             dtype: Of all weights and activations; latents stay float32.
+            fp8: Store the linear layers of the blocks in 8 bits, which halves the memory of bfloat16.
+            offload: Keep the transformer's blocks in CPU memory and bring each to the device while it runs.
+            keep_text_encoder: Keep the text encoder in memory between prompts; None frees it after use on a GPU.
 
         Raises:
             FileNotFoundError: Nothing at a path.
@@ -99,12 +110,20 @@ class Pipeline:
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
         given = folder / TEXT_ENCODER_FOLDER if text_encoder is None else text_encoder
         upsampler = find_upsampler(folder) if upsampler is None else upsampler
-        modules = load(path, device=device, dtype=dtype)
+        device = torch.device(device)
+        modules = load(path, device="cpu" if offload else device, dtype=dtype, fp8=fp8)
         return cls(
             modules,
-            GemmaEncoder.load(given, max_tokens=modules.config.text.max_tokens, device=device, dtype=dtype),
+            GemmaEncoder.load(
+                given,
+                max_tokens=modules.config.text.max_tokens,
+                device=device,
+                dtype=dtype,
+                keep=device.type == "cpu" if keep_text_encoder is None else keep_text_encoder,
+            ),
             upsampler=None if upsampler is None else load_upsampler(upsampler, device=device, dtype=dtype),
             lora=None if lora is None else load_lora(lora),
+            offload=offload_blocks(modules, device) if offload else None,
         )
 
     @property
@@ -200,7 +219,7 @@ class Pipeline:
             if latents is not None and self.upsampler is not None:
                 with log.stage("upsample"):
                     latents = generation.enlarge(self.upsampler, latents, plans[i - 1].video)
-            with log.stage(plan.name), self._fused(plan.lora_strength):
+            with log.stage(plan.name), self._fused(plan.lora_strength), self._explaining(plan):
                 latents, nfe = generation.sample(plan, latents)
             evaluations.append(nfe)
         assert latents is not None
@@ -218,6 +237,16 @@ class Pipeline:
         finally:
             self._loras.set()
 
+    def _explaining(self, plan: StagePlan) -> AbstractContextManager[None]:
+        """Where memory is not enough, the error says what would fit."""
+        return explained(
+            self.modules,
+            Size(plan.video.token_count, plan.audio.frames, len(plan.guidance.passes)),
+            self.device,
+            text_encoder_bytes=self.text_encoder.resident_bytes,
+            is_offloaded=self._offload is not None,
+        )
+
     def _encode(self, prompt: str, negative_prompt: str | None, log: CostLog) -> TextEmbeddings:
         """Contexts of the prompt and, in row 1, of the negative prompt, each encoded alone so that the bits of one do
         not depend on the other.
@@ -225,6 +254,7 @@ class Pipeline:
         prompts = [prompt] if negative_prompt is None else [prompt, negative_prompt]
         with log.stage("text_encoding"):
             states = [self.text_encoder([text]) for text in prompts]
+            self.text_encoder.release()
         with log.stage("connectors"):
             rows = [self.modules.connectors(*state) for state in states]
         return TextEmbeddings(*(torch.cat(parts) for parts in zip(*rows, strict=True)))

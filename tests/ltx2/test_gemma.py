@@ -1,7 +1,9 @@
 """The language model: folders of both kinds, padding, and the traps of loading."""
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,22 @@ def test_loading_leaves_no_trace(folder: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_default_dtype() == dtype
     assert transformers_logging.is_progress_bar_enabled() == bar
+
+
+def test_a_model_that_is_freed_after_use(folder: Path, encoder: GemmaEncoder) -> None:
+    freed = GemmaEncoder.load(folder, max_tokens=TOKENS, keep=False)
+    assert freed._model is None
+    assert freed.config.hidden_size == encoder.config.hidden_size
+    for prompt in ("a red ball", "a bell"):
+        assert torch.equal(freed([prompt]).states, encoder([prompt]).states)
+        model = weakref.ref(freed.model)
+        assert freed.model is model()
+        assert not any(weight.requires_grad for weight in freed.model.parameters())
+        freed.release()
+        gc.collect()
+        assert model() is None
+    encoder.release()
+    assert encoder._model is not None
 
 
 def test_missing_tokenizer_is_noticed(copy: Path) -> None:
