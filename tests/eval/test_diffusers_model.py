@@ -72,7 +72,14 @@ def test_a_pipeline_with_sound(ltx2, arguments):
     assert made.clip.fps == 24
     assert made.clip.audio.shape == (2, 240 * (4 * 9 - 3))  # 9 latents for 9 frames at 24 fps
     assert made.clip.rate_hz == 24000
-    assert [stage.name for stage in made.stages] == ["text", "denoise", "video_decode", "audio_decode"]
+    assert [stage.name for stage in made.stages] == [
+        "text_encoding",
+        "connectors",
+        "denoise",
+        "video_decode",
+        "audio_decode",
+        "vocoder",
+    ]
     assert all(stage.seconds > 0 and stage.peak_bytes > 0 for stage in made.stages)
     assert made.details == {"nfe": 8}  # prompt, negative prompt, STG, isolated; twice
 
@@ -106,7 +113,7 @@ def test_a_pipeline_without_sound(wan, arguments):
     made = model.generate(request)
     assert made.clip.video.shape == (5, 64, 64, 3)
     assert (made.clip.fps, made.clip.audio, made.clip.rate_hz) == (16, None, None)
-    assert [stage.name for stage in made.stages] == ["text", "denoise", "video_decode"]
+    assert [stage.name for stage in made.stages] == ["text_encoding", "denoise", "video_decode"]
     assert made.details == {"nfe": 4}  # prompt and negative prompt; twice
 
 

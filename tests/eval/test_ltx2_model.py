@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from ltx2.nano import write_untrained
@@ -257,3 +258,14 @@ def test_a_second_stage_without_its_files_is_refused_before_work(checkpoint):
     with pytest.raises(ValueError, match="need a spatial latent upsampler and there is none beside the checkpoint"):
         LTX2Model(f"{checkpoint}@pipeline=distilled-two-stage").check(SMALL_TWO_STAGE)
     both_refuse(LTX2Model("nano@pipeline=two-stage"), REQUEST, "height is 64; with two stages it must be a multiple")
+
+
+def test_settings_for_small_gpus():
+    plain = LTX2Model("nano")
+    offloaded, small = LTX2Model("nano@offload=true"), LTX2Model("nano@fp8=True,offload=false")
+    assert offloaded.identity() == plain.identity()  # it changes no result
+    assert small.identity() == {**plain.identity(), "fp8": True}
+    assert np.array_equal(offloaded.generate(REQUEST).clip.video, plain.generate(REQUEST).clip.video)
+    assert not np.array_equal(small.generate(REQUEST).clip.video, plain.generate(REQUEST).clip.video)
+    with pytest.raises(ValueError, match="unknown fp8 'yes'"):
+        LTX2Model("nano@fp8=yes")

@@ -40,14 +40,15 @@ _OURS = ("prompt", "num_frames", "height", "width", "generator", "output_type", 
 _NEEDED = ("prompt", "num_frames", "height", "width", "generator", "output_type")
 _NATIVE_FPS = {"WanPipeline": 16}
 """Frames per second of pipelines whose call takes no frame rate, where it is not 24."""
-_STAGES = ("text", "denoise", "video_decode", "audio_decode")
+_STAGES = ("text_encoding", "connectors", "denoise", "video_decode", "audio_decode", "vocoder")
 _MAX_SEED = 2**63 - 1
 _WATCHED = {
-    ("", "encode_prompt"): "text",
+    ("", "encode_prompt"): "text_encoding",
+    ("connectors", "forward"): "connectors",
     ("vae", "decode"): "video_decode",
     ("video_processor", "postprocess_video"): "video_decode",
     ("audio_vae", "decode"): "audio_decode",
-    ("vocoder", "forward"): "audio_decode",
+    ("vocoder", "forward"): "vocoder",
 }
 
 

@@ -8,6 +8,7 @@ The target is `nano` (bundled, the default) or a checkpoint, file or folder, in 
   `res_2s`), `lora_strength`;
 - of the second stage: `refine_sampler`, `refine_audio` (`refine` or `keep`), `refine_lora_strength`, `tiles`
   (`16x24x24`: latent frames, rows, columns), `tile_overlap` (`4x6`: latent frames, cells);
+- for small GPUs: `fp8=true` (8-bit weights) and `offload=true` (blocks wait in CPU memory; changes no result);
 - `dtype`, `negative` (negative prompt), and local files: `text_encoder` (a Gemma folder; default: `text_encoder` beside
   the checkpoint), `upsampler` (default: the one beside the checkpoint), `lora`.
 """
@@ -23,6 +24,7 @@ from ltx2_eval.models.ltx2_settings import (
     PLAIN,
     check_options,
     existing_file,
+    is_on,
     needs_lora,
     recorded,
     sampling_settings,
@@ -107,6 +109,8 @@ class LTX2Model:
             lora=self._lora,
             device=self._device,
             dtype=dtype,
+            fp8=is_on(self._options, "fp8"),
+            offload=is_on(self._options, "offload"),
         )
         self._load_s = time.perf_counter() - began
         return pipeline
@@ -205,7 +209,8 @@ class LTX2Model:
 
     @property
     def _plain_options(self) -> dict[str, Scalar]:
-        return {key: self._options[key] for key in PLAIN}
+        fp8: dict[str, Scalar] = {"fp8": True} if is_on(self._options, "fp8") else {}
+        return {**{key: self._options[key] for key in PLAIN}, **fp8}
 
 
 def _existing(name: str) -> Path:

@@ -18,6 +18,8 @@ PLAIN = {"dtype": "float32", "negative": ""}
 """Settings that are recorded as they are given, and their defaults."""
 FILES = ("text_encoder", "upsampler", "lora")
 """Settings that name a local file or folder."""
+SWITCHES = ("fp8", "offload")
+"""Settings that are `true` or `false`: 8-bit weights, and blocks that wait in CPU memory."""
 _DTYPES = ("float32", "bfloat16", "float16")
 _FIRST = ("pipeline", "steps", "guidance", "schedule", "sampler", "lora_strength")
 _REFINE = ("refine_sampler", "refine_audio", "refine_lora_strength", "tiles", "tile_overlap")
@@ -34,11 +36,18 @@ def check_options(given: dict[str, str]) -> None:
     Raises:
         ValueError: with what was found and what is known.
     """
-    known = (*_FIRST, *_REFINE, *PLAIN, *FILES)
+    known = (*_FIRST, *_REFINE, *PLAIN, *SWITCHES, *FILES)
     for key in given:
         if key not in known:
             raise ValueError(unknown("ltx2 setting", key, known))
     _one_of("dtype", given.get("dtype", PLAIN["dtype"]), _DTYPES)
+    for key in SWITCHES:
+        is_on(given, key)
+
+
+def is_on(given: dict[str, str], key: str) -> bool:
+    """Whether a switch is set; off where it is not given."""
+    return _one_of(key, given.get(key, "false").lower(), ("true", "false")) == "true"
 
 
 def sampling_settings(given: dict[str, str], *, is_nano: bool) -> "SamplingSettings":
