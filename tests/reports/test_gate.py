@@ -1,0 +1,270 @@
+"""The gate: verdicts and exit codes, what widens or narrows them, policies that are refused, and its writers."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from ltx2_reports.contrast import contrast_runs
+from ltx2_reports.gate import writers
+from ltx2_reports.gate.calibration import calibrate, floor_of_seeds, policy_text
+from ltx2_reports.gate.decision import Decision, decide
+from ltx2_reports.gate.policy import MetricPolicy, Policy, read_policy, require_validated
+from ltx2_reports.gate.sameness import cosine, sameness_verdict
+from ltx2_reports.gate.speed import typical
+from ltx2_reports.records import Reason, read_run
+from ltx2_reports.validation import Validation
+
+MakeRun = Callable[..., Path]
+PROMPTS, SEEDS = 30, (0, 1)
+
+
+def _noisy(seed: int, mean: float = 1.0, spread: float = 0.02) -> Callable[[int, str], float]:
+    values = np.random.default_rng(seed).normal(mean, spread, 1000)
+    return lambda index, sample: float(values[index])
+
+
+@pytest.fixture
+def gated(make_run: MakeRun, tmp_path: Path) -> Callable[..., Decision]:
+    """Judge `new` against `old`, values of one metric `m`, under a policy written as TOML."""
+
+    def go(old: Any, new: Any, policy: str, *, spec: dict[str, Any] | None = None, **more: Any) -> Decision:
+        number = len(list(tmp_path.iterdir()))
+        facts = {"prompts": PROMPTS, "seeds": SEEDS, **more}
+        runs = [
+            read_run(
+                make_run(f"{name}{number}", system=name, metrics={"m": {"values": v, "spec": spec or {}}}, **facts)
+            )
+            for name, v in (("old", old), ("new", new))
+        ]
+        path = tmp_path / f"policy{number}.toml"
+        path.write_text(policy, encoding="utf-8")
+        return decide(contrast_runs(*runs), read_policy(path))
+
+    return go
+
+
+FIVE = "[metrics.m]\nrelative = 0.05\n"
+
+
+def _m(decision: Decision) -> Any:
+    return next(verdict for verdict in decision.verdicts if verdict.metric == "m")
+
+
+def test_the_three_verdicts_and_their_exit_codes(gated: Callable[..., Decision]) -> None:
+    cases = {
+        "passed": (_noisy(2), 0),
+        "regressed": (_noisy(2, mean=0.9), 1),
+        "not enough data": (_noisy(2, spread=0.4), 3),
+    }
+    for outcome, (new, code) in cases.items():
+        decision = gated(_noisy(1), new, FIVE)
+        assert (decision.outcome, decision.exit_code, _m(decision).outcome) == (outcome, code, outcome)
+
+
+def test_a_certain_loss_within_the_tolerance_passes(gated: Callable[..., Decision]) -> None:
+    decision = gated(_noisy(1), _noisy(2, mean=0.97), FIVE)
+    assert _m(decision).p_holm < 0.005
+    assert decision.outcome == "passed"
+
+
+def test_more_is_a_loss_where_less_is_better_and_change_where_nothing_is(gated: Callable[..., Decision]) -> None:
+    up = _noisy(2, mean=1.1)
+    assert gated(_noisy(1), up, FIVE).outcome == "passed"
+    assert gated(_noisy(1), up, FIVE, spec={"direction": "down"}).outcome == "regressed"
+    same = FIVE + 'direction = "same"\n'
+    for new in (up, _noisy(2, mean=0.9)):
+        assert gated(_noisy(1), new, same, spec={"direction": "none"}).outcome == "regressed"
+    with pytest.raises(ValueError, match='write direction = "up", "down" or "same"'):
+        gated(_noisy(1), up, FIVE, spec={"direction": "none"})
+    with pytest.raises(ValueError, match="the policy says 'down'"):
+        gated(_noisy(1), up, FIVE + 'direction = "down"\n')
+
+
+def test_constant_values_pass_or_fail_but_never_by_chance(gated: Callable[..., Decision]) -> None:
+    zero = lambda index, sample: 0.0  # noqa: E731
+    assert gated(zero, zero, "[metrics.m]\nabsolute = 0.01\n").outcome == "passed"
+    one = gated(lambda i, s: 1.0, lambda i, s: 0.5, FIVE)
+    assert one.outcome == "regressed"
+
+
+def test_one_prompt_and_missing_values_do_not_decide(gated: Callable[..., Decision]) -> None:
+    one = gated(_noisy(1), _noisy(2, mean=0.5), FIVE, prompts=1)
+    assert (one.exit_code, "1 prompt gives" in _m(one).why) == (3, True)
+    gone = Reason(kind="abstained", message="quiet", stage="metric")
+    none = gated(_noisy(1), lambda i, s: gone, FIVE)
+    assert none.exit_code == 3
+    assert "abstained in the run" in _m(none).why
+    some = gated(_noisy(1), lambda i, s: gone if i % 3 == 0 else _noisy(2)(i, s), FIVE)
+    assert "33% of the baseline's values have no partner" in _m(some).why
+
+
+def test_clips_that_failed_regress(make_run: MakeRun, gated: Callable[..., Decision], tmp_path: Path) -> None:
+    runs = [read_run(make_run(name, metrics={"m": {}}, failed=bad)) for name, bad in (("o", ()), ("n", ("p000-s0",)))]
+    path = tmp_path / "p.toml"
+    path.write_text("[metrics.m]\nrelative = 1.0\n")
+    decision = decide(contrast_runs(*runs), read_policy(path))
+    assert decision.verdicts[0].outcome == "regressed"
+
+
+def test_a_floor_is_noise_and_makes_no_pass(gated: Callable[..., Decision]) -> None:
+    worse = _noisy(2, mean=0.9)
+    decision = gated(_noisy(1), worse, FIVE + "floor = 0.3\n")
+    assert decision.outcome == "not enough data"
+    assert MetricPolicy(floor=0.3).tolerance(1.0) == 0.3
+    assert MetricPolicy(floor=0.3, relative=0.05).tolerance(-2.0) == pytest.approx(0.1)
+
+
+def test_the_prompts_that_are_asked_for_are_enough(gated: Callable[..., Decision]) -> None:
+    few = _m(gated(_noisy(1, spread=0.2), _noisy(2, spread=0.2), FIVE, prompts=20))
+    needed = int(few.why.split("about ")[1].split(" ")[0])
+    assert few.outcome == "not enough data"
+    assert gated(_noisy(1, spread=0.2), _noisy(2, spread=0.2), FIVE, prompts=needed).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "nothing to judge"),
+        ("[metrics.m\n", "not TOML"),
+        ("[metrics.m]\nrelativ = 1\n", "metrics.m.relativ"),
+        ("[metrics.m]\nrelative = -1\n", "metrics.m.relative"),
+        ("schema = 2\n[metrics.m]\n", "schema"),
+        ("false_alarm = 0\n[metrics.m]\n", "false_alarm"),
+    ],
+)
+def test_a_bad_policy_is_refused_by_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_policy(path)
+
+
+def test_metrics_unfit_to_gate_are_refused_unless_the_policy_insists(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(FIVE)
+    verdict: Any = SimpleNamespace(verdict="report only", why="it slept through noise")
+    validation = Validation.model_construct(metrics={"m": verdict})
+    with pytest.raises(ValueError, match="m may only be reported, not gate: it slept through noise"):
+        require_validated(read_policy(path), validation)
+    path.write_text(FIVE + "despite_validation = true\n[metrics.other]\nabsolute = 1\n")
+    notes = require_validated(read_policy(path), validation)
+    assert "gates although" in notes[0]
+    assert notes[1] == "other: not among the validated metrics"
+
+
+def _timed(make_run: MakeRun, name: str, seconds: float, machine: str = "x") -> Any:
+    facts = {
+        "values": lambda i, s: 30.0 if i == 0 else seconds + 0.001 * i,
+        "spec": {"direction": "down", "needs": ("runtime",)},
+        "protocol": {"settings": {"machine": machine}},
+    }
+    return read_run(make_run(name, metrics={"runtime.s": facts}))
+
+
+def test_timings_are_judged_by_earlier_runs_of_the_same_device(make_run: MakeRun, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[metrics."runtime.s"]\nrelative = 0.1\n')
+    base, *earlier = [_timed(make_run, f"e{i}", 2.0 + 0.002 * i) for i in range(5)]
+    other = _timed(make_run, "other", 9.0, machine="y")
+
+    def judged(seconds: float, history: list[Any]) -> Any:
+        run = _timed(make_run, f"new{seconds}-{len(history)}", seconds)
+        contrasts = contrast_runs(base, run, metrics=())
+        return decide(contrasts, read_policy(path), earlier=history).verdicts[-1]
+
+    assert judged(2.01, [*earlier, other]).outcome == "passed"
+    slow = judged(2.6, [*earlier, other, base])
+    assert slow.outcome == "regressed"
+    assert slow.loss.n == 5
+    assert "1 earlier runs of other devices" in slow.why
+    assert judged(2.6, [other]).why.startswith(
+        "1 earlier run on this device (1 of other devices or settings), 3 are needed"
+    )
+    assert typical(base, "runtime.s", warm_up=1) < 3
+    assert typical(base, "runtime.s", warm_up=100) is None
+
+
+def test_a_cosine_worked_by_hand_and_its_refusals() -> None:
+    assert cosine(np.array([1.0, 0.0]), np.array([1.0, 1.0])) == pytest.approx(2**-0.5)
+    assert cosine(np.zeros(3), np.zeros(3)) == 1.0
+    assert cosine(np.zeros(3), np.ones(3)) == 0.0
+    with pytest.raises(ValueError, match="expected equal ones"):
+        cosine(np.zeros(3), np.zeros(4))
+
+
+def test_the_least_similar_clip_decides() -> None:
+    first = {"a": np.array([1.0, 0.0]), "b": np.array([1.0, 0.0]), "c": np.ones(2)}
+    second = {"a": np.array([1.0, 0.0]), "b": np.array([1.0, 0.2])}
+    bad = sameness_verdict("same", "features", first, second, least=0.99)
+    assert bad.outcome == "regressed"
+    assert "(b)" in bad.why
+    assert "1 of 2 exactly equal" in bad.why
+    assert sameness_verdict("same", "features", first, second, least=0.98).outcome == "passed"
+    assert sameness_verdict("same", "features", first, {}, least=0.98).outcome == "not enough data"
+    assert sameness_verdict("same", "features", first, {"a": np.ones(3)}, least=0).outcome == "regressed"
+
+
+def test_a_floor_is_what_the_prompts_of_a_seed_share() -> None:
+    random = np.random.default_rng(3)
+    prompts, clips, shared = random.normal(size=(60, 1)), random.normal(0, 0.1, (60, 8)), random.normal(0, 0.2, 8)
+    assert floor_of_seeds(prompts + clips, runs=2) == 0.0
+    floor = floor_of_seeds(prompts + clips + shared, runs=2)
+    assert floor == pytest.approx(3.5 * shared.std(ddof=1) * np.sqrt(2 / 4), rel=0.1)
+
+
+def test_calibration_writes_a_policy_that_passes_its_own_runs(make_run: MakeRun, tmp_path: Path) -> None:
+    metrics = [
+        {
+            "quiet": {"values": _noisy(2 * seed, spread=0.02)},
+            "loud": {"values": _noisy(2 * seed + 1, spread=0.5)},
+            "zero": {"values": lambda i, s: 0.0},
+        }
+        for seed in range(2)
+    ]
+    runs = [
+        read_run(make_run(f"r{i}", prompts=PROMPTS, seeds=(2 * i, 2 * i + 1), metrics=found))
+        for i, found in enumerate(metrics)
+    ]
+    for sample, clip in list(runs[1].clips.items()):
+        runs[1].clips[sample] = clip.model_copy(update={"sha256": "12" * 32})
+    policy = Policy()
+    made = calibrate(runs, relative=0.1, policy=policy)
+    path = tmp_path / "gate.toml"
+    path.write_text(policy_text(made, relative=0.1, policy=policy), encoding="utf-8")
+    assert list(tomllib.loads(path.read_text())["metrics"]) == ["quiet"]
+    assert "loud" in path.read_text()
+    assert "0 in every run" in path.read_text()
+    assert decide(made.pairs[0], read_policy(path)).outcome == "passed"
+
+
+def test_calibration_refuses_copies_and_strangers(make_run: MakeRun) -> None:
+    first, copy = read_run(make_run("a")), read_run(make_run("b"))
+    with pytest.raises(ValueError, match="at least two"):
+        calibrate([first], relative=0.05, policy=Policy())
+    with pytest.raises(ValueError, match="hold the same clips"):
+        calibrate([first, copy], relative=0.05, policy=Policy())
+    with pytest.raises(ValueError, match="expected runs of one system"):
+        calibrate([first, read_run(make_run("c", model="ltx2:other"))], relative=0.05, policy=Policy())
+
+
+def test_every_report_says_the_same(gated: Callable[..., Decision], hostile: ModuleType) -> None:
+    payload = "".join(hostile.PAYLOADS.values())[:3000]
+    decision = gated(_noisy(1), _noisy(2, mean=0.9), FIVE, spec={"title": payload, "unit": payload[:200]})
+    root = ElementTree.fromstring(writers.to_junit(decision))
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("2", "1", "0")
+    assert [case.get("name") for case in root.iter("testcase")] == ["clips", "m"]
+    assert root.find(".//testcase[@name='m']/failure").get("type") == "regressed"
+    content = json.loads(writers.to_json(decision))
+    assert (content["outcome"], content["exit_code"], content["verdicts"][1]["n"]) == ("regressed", 1, PROMPTS)
+    sarif = json.loads(writers.to_sarif(decision))
+    (result,) = sarif["runs"][0]["results"]
+    assert (result["level"], result["locations"][0]["physicalLocation"]["region"]) == ("error", {"startLine": 1})
+    assert writers.to_markdown(decision).startswith("### ✗ Gate: regressed: new against old")
+    assert "✗ m      regressed: worse by" in writers.to_text(decision)
