@@ -15,6 +15,7 @@ from ltx2_eval.features import FeatureCache
 from ltx2_eval.media import write_clip
 from ltx2_eval.metrics.catalogue import BUILT_IN, chosen
 from ltx2_eval.metrics.kernel import KernelOverClips
+from ltx2_eval.reference import load_reference
 from ltx2_eval.validation import measure as measuring
 from ltx2_eval.validation.base import Material
 from ltx2_eval.validation.catalogue import DEGRADATIONS
@@ -190,6 +191,16 @@ def test_sound_metrics_of_clips_without_sound(tmp_path, monkeypatch, capsys):
     found = read_validation(tmp_path / "out").metrics["audio.dc_offset"]
     assert found.verdict == "report only"
     assert found.why.startswith("no clip has a value, at least 10 are needed (the clip has no audio")
+
+
+def test_a_reference_that_cannot_be_used_ends_the_work_before_it_begins(clips, tmp_path, packaged_weights):
+    packaged_weights("soundnet")
+    plan = plan_of(clips, ("fad_soundnet",))
+    reference = load_reference(str(clips), "mkv")  # half a second of sound, where the extractor needs one
+    plan = Plan(source=plan.source, entries=plan.entries, reference=reference, pool=plan.pool)
+    with pytest.raises(ValueError, match=r"clip 00\.mkv: 0\.50 s of sound"):
+        validate(plan, tmp_path / "out", silent)
+    assert not (tmp_path / "out" / measuring.JOURNAL).exists()
 
 
 WORLD_CLIPS_WITH_A_PATTERN = (0, 12, 16, 20, 21)

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ltx2_eval.validation.set_samples import (
     DUPLICATES,
     GROUP,
     SIZE,
+    Features,
     SetBench,
     clean_set_value,
     duplicates_point,
@@ -63,10 +64,11 @@ def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
     entries, left_out = _judgeable(plan)
     if not entries:
         raise NotAvailable("; ".join(f"{metric}: {why}" for metric, why in left_out.items()))
+    references = _references(plan, entries)  # before the long work: a set that cannot be used ends it
     cache = FeatureCache(folder / FEATURES_FOLDER, plan.pool.device)
     meter = Meter(aims=tuple(aim for e in entries for aim in aims_of(e)), entries=entries, pool=plan.pool, cache=cache)
     rows = measure(plan.source, folder, meter, progress)
-    judge = _Judge(plan, rows, cache)
+    judge = _Judge(plan, rows, cache, references)
     metrics = {}
     for done, entry in enumerate(entries):
         progress("compare", done, len(entries))
@@ -83,6 +85,15 @@ def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
         metrics=metrics,
         left_out=left_out,
     )
+
+
+def _references(plan: Plan, entries: Sequence[MetricEntry]) -> dict[str, Features]:
+    """Features of the reference set, by extractor of the set metrics."""
+    shared = FeatureCache(cache_root() / FEATURES_FOLDER, plan.pool.device)
+    needed = {entry.extractor for entry in entries if entry.spec.level == "set" and entry.extractor is not None}
+    if plan.reference is None:
+        return {}
+    return {extractor: plan.reference.features(extractor, plan.pool, shared) for extractor in sorted(needed)}
 
 
 def _refuse_foreign_folder(folder: Path) -> None:
@@ -124,8 +135,10 @@ def _why_not(entry: MetricEntry, plan: Plan) -> str | None:
 class _Judge:
     """From rows and features to what is said of each metric."""
 
-    def __init__(self, plan: Plan, rows: Sequence[Row], cache: FeatureCache) -> None:
-        self._plan, self._rows, self._cache = plan, rows, cache
+    def __init__(
+        self, plan: Plan, rows: Sequence[Row], cache: FeatureCache, references: Mapping[str, Features]
+    ) -> None:
+        self._plan, self._rows, self._cache, self._references = plan, rows, cache, references
 
     def metric(self, entry: MetricEntry) -> MetricValidation:
         """All trials of one metric and the verdict."""
@@ -154,12 +167,14 @@ class _Judge:
         )
 
     def _bench(self, entry: MetricEntry) -> SetBench:
-        plan = self._plan
-        assert plan.reference is not None
         assert entry.extractor is not None
-        shared = FeatureCache(cache_root() / FEATURES_FOLDER, plan.pool.device)
-        reference = plan.reference.features(entry.extractor, plan.pool, shared)
-        return SetBench(entry=entry, items=plan.source.items, reference=reference, cache=self._cache, pool=plan.pool)
+        return SetBench(
+            entry=entry,
+            items=self._plan.source.items,
+            reference=self._references[entry.extractor],
+            cache=self._cache,
+            pool=self._plan.pool,
+        )
 
     def _clean(self, entry: MetricEntry, bench: SetBench | None) -> tuple[float | None, int]:
         if bench is not None:
