@@ -20,8 +20,10 @@ from ltx2_eval.metrics.base import MetricEntry, Outcome, Subject
 from ltx2_eval.metrics.catalogue import clip_metric
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
+from ltx2_eval.traces import trace_of
 from ltx2_reports.records import ClipRecord, Protocol, Reason, RunHeader, ValueRecord
 from ltx2_reports.store import file_hash
+from ltx2_reports.traces import read_trace, write_trace
 
 _FINAL = ("not_applicable", "abstained", "failed", "too_few")
 
@@ -107,12 +109,28 @@ def score_clips(recorder: Recorder, judge: Judge, progress: Progress) -> None:
 
 def _missing_values(recorder: Recorder, judge: Judge, record: ClipRecord) -> Iterator[tuple[ValueRecord, MetricEntry]]:
     media = media_of(recorder.folder, record, judge)
-    for entry in judge.entries:
-        if entry.spec.level == "clip" and not _is_current(recorder, judge, record, entry):
-            yield _value(record, judge.protocols[entry.spec.id], _outcome(record, media, entry, judge)), entry
+    wanted = [
+        entry
+        for entry in judge.entries
+        if entry.spec.level == "clip" and not _is_current(recorder, judge, record, entry)
+    ]
+    if wanted and media is not None:
+        _leave_trace(recorder.folder, record, media)
+    for entry in wanted:
+        yield _value(record, judge.protocols[entry.spec.id], _outcome(record, media, entry, judge)), entry
     if media is not None:
         for extractor in sorted({e.extractor for e in judge.entries if e.extractor and e.spec.level == "set"}):
             media.features(extractor)  # while the clip is decoded; set metrics read them from the cache
+
+
+def _leave_trace(folder: Path, record: ClipRecord, media: Media) -> None:
+    """Write what the report draws under the clip, while it is decoded for the metrics."""
+    sha256, (clip, _) = record.sha256, media.decoded
+    if clip is None or sha256 is None or read_trace(folder, record.sample, sha256) is not None:
+        return
+    trace, _ = attempt("trace", lambda: trace_of(clip, sha256))
+    if trace is not None:
+        write_trace(folder, record.sample, trace)
 
 
 def media_of(folder: Path, record: ClipRecord, judge: Judge) -> Media | None:

@@ -1,20 +1,15 @@
-"""What the HTML page shows, computed from runs: plots of intervals, run cards, prompts with their clips. Raw text."""
+"""What the HTML page shows, computed from runs: plots of intervals, run cards, protocols. Raw text."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import Path
-from urllib.parse import quote
 
-from ltx2_reports.cells import MISSING_WORDS, Cell
-from ltx2_reports.comparison import Column, Comparison
-from ltx2_reports.numbers import MISSING_MARK, format_number, readable_unit
-from ltx2_reports.records import ClipRecord, PromptRef, Run
+from ltx2_reports.cells import Cell
+from ltx2_reports.comparison import Column
+from ltx2_reports.numbers import MISSING_MARK
+from ltx2_reports.records import Run
 
 PLOT_WIDTH = 120
 _MARGIN = 5
-MOST_PRELOADED = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,30 +35,6 @@ class Card:
 
     title: str
     facts: tuple[Fact, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """One clip of one system, or why there is none."""
-
-    system: str
-    seed: int
-    url: str | None
-    reason: str
-    width: int
-    height: int
-    values: tuple[Fact, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PromptView:
-    """One prompt and its clips."""
-
-    id: str
-    text: str
-    tags: tuple[str, ...]
-    rows: tuple[tuple[Shown | None, ...], ...]
-    """Row k holds the k-th clip of each system, or None where it has fewer."""
 
 
 def plots_of(column: Column) -> list[Plot | None]:
@@ -148,58 +119,3 @@ def protocol_card(column: Column) -> Card:
     }
     fields = {**protocol, **{f"settings: {name}": value for name, value in settings.items()}}
     return _card(column.protocol.signature, {**fields, **about})
-
-
-def prompt_views(comparison: Comparison, runs: Sequence[Run], folder: Path) -> list[PromptView]:
-    """Prompts in the order of the first run that has them; a text that differs under the same id stands apart."""
-    prompts = {(prompt.id, prompt.text): prompt for run in runs for prompt in run.header.spec.prompts}
-    views = []
-    for (prompt_id, text), prompt in prompts.items():
-        columns = [
-            _shown_of_run(run, system.label, prompt, comparison, folder)
-            for run, system in zip(runs, comparison.systems, strict=True)
-        ]
-        tags = tuple(tag for tag in (prompt.category, prompt.language) if tag)
-        views.append(PromptView(id=prompt_id, text=text, tags=tags, rows=tuple(zip_longest(*columns))))
-    return views
-
-
-def _shown_of_run(run: Run, label: str, prompt: PromptRef, comparison: Comparison, folder: Path) -> list[Shown]:
-    if (prompt.id, prompt.text) not in {(other.id, other.text) for other in run.header.spec.prompts}:
-        return []
-    clips = sorted(run.clips.values(), key=lambda clip: (clip.seed, clip.sample))
-    return [_shown(run, label, clip, comparison, folder) for clip in clips if clip.prompt_id == prompt.id]
-
-
-def _shown(run: Run, label: str, clip: ClipRecord, comparison: Comparison, folder: Path) -> Shown:
-    shape = run.header.spec.clip
-    return Shown(
-        system=label,
-        seed=clip.seed,
-        url=clip_url(run.folder, clip.file, folder) if clip.file is not None else None,
-        reason=f"{MISSING_WORDS[clip.reason.kind]}: {clip.reason.message}" if clip.reason else "",
-        width=shape.width if shape else 16,
-        height=shape.height if shape else 9,
-        values=tuple(_clip_values(run, clip, comparison)),
-    )
-
-
-def _clip_values(run: Run, clip: ClipRecord, comparison: Comparison) -> list[Fact]:
-    facts = []
-    for column in comparison.columns:
-        line = run.values.get((clip.sample, column.metric.id))
-        if line is None or line.protocol != column.id:
-            continue
-        if line.value is not None:
-            factor, unit = readable_unit(column.metric.unit, abs(line.value))
-            said = f"{format_number(line.value * factor, None)} {unit}".rstrip()
-        else:
-            said = f"{MISSING_WORDS[line.reason.kind]}: {line.reason.message}" if line.reason else MISSING_MARK
-        facts.append(Fact(name=column.metric.title, value=said))
-    return facts
-
-
-def clip_url(run_folder: Path, file: str, folder: Path) -> str:
-    """Address of a clip, relative to the folder of the page, percent-encoded so that it is nothing but a path."""
-    path = os.path.relpath(run_folder.resolve() / file, folder.resolve())
-    return quote(Path(path).as_posix().encode("utf-8", "surrogatepass"), safe="/")

@@ -11,12 +11,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ltx2_reports import grid, page
+from ltx2_benchmarks.baselines import Baseline
+from ltx2_reports import board, grid, page
+from ltx2_reports.citations import bibtex
+from ltx2_reports.clipdata import clip_data
 from ltx2_reports.comparison import Comparison, compare
 from ltx2_reports.escape import for_html
+from ltx2_reports.media_links import Media, address_of
+from ltx2_reports.published import namesake_tables, protocol_table
+from ltx2_reports.published_render import published_csv, published_latex, published_markdown
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.render import render_csv, render_latex, render_markdown
 from ltx2_reports.store import atomic_write
+
+_SCRIPTS = ("tables.js", "clips.js")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,60 +35,118 @@ class ReportFiles:
     markdown: Path
     csv: Path
     latex: Path
+    bibtex: Path | None
+    """Where published figures are cited."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """How a page is made, besides what it compares."""
+
+    folder: Path = Path()
+    """Where it will lie."""
+    media: Media = "link"
+    published: tuple[Baseline, ...] = ()
+    """Protocols of published figures that stand beside the measured ones."""
+    title: str = ""
+    is_board: bool = False
 
 
 def write_report(
-    runs: Sequence[Path], out: Path, *, baseline: str | None = None, primary: Sequence[str] = ()
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    baseline: str | None = None,
+    primary: Sequence[str] = (),
+    media: Media = "link",
+    published: Sequence[Baseline] = (),
+    title: str = "",
+    is_board: bool = False,
 ) -> ReportFiles:
-    """Write `report.html`, `table.md`, `table.csv` and `table.tex`; equal runs give equal bytes.
+    """Write `report.html` (a leaderboard: `index.html`), `table.md`, `.csv`, `.tex`; equal runs give equal bytes.
 
     Args:
         runs: run folders, at least one.
-        out: folder for the files; clips are linked from where they lie, relative to it.
+        out: folder for the files.
         baseline: label of the system from which paired differences are shown.
         primary: ids of the metrics that were declared to decide; they come first.
+        media: link clips from where they lie, relative to `out`; copy them below `out`; or leave them out, so that the
+            page is a single file.
+        published: protocols of published figures to show, with `references.bib`.
+        title: heading; empty: the systems' names.
+        is_board: whether it is a leaderboard.
 
     Raises:
         ValueError: no run, a folder that is no run or is damaged, or an unknown baseline.
     """
     read = [read_run(folder) for folder in runs]
     comparison = compare(read, baseline=baseline, primary=primary)
+    page_of = Page(folder=out, media=media, published=tuple(published), title=title, is_board=is_board)
     written = ReportFiles(
-        html=out / "report.html", markdown=out / "table.md", csv=out / "table.csv", latex=out / "table.tex"
+        html=out / ("index.html" if is_board else "report.html"),
+        markdown=out / "table.md",
+        csv=out / "table.csv",
+        latex=out / "table.tex",
+        bibtex=out / "references.bib" if published else None,
     )
-    atomic_write(written.html, render_html(comparison, read, out))
-    atomic_write(written.markdown, render_markdown(comparison))
+    tables = [protocol_table(found) for found in published]
+    atomic_write(written.html, render_html(comparison, read, page_of))
+    atomic_write(written.markdown, render_markdown(comparison) + published_markdown(tables))
     atomic_write(written.csv, render_csv(comparison))
-    atomic_write(written.latex, render_latex(comparison))
+    atomic_write(written.latex, render_latex(comparison) + published_latex(tables))
+    if written.bibtex is not None:
+        atomic_write(written.bibtex, bibtex(published))
+        atomic_write(out / "published.csv", published_csv(published))
     return written
 
 
-def render_html(comparison: Comparison, runs: Sequence[Run] = (), folder: Path = Path()) -> str:
+def render_html(comparison: Comparison, runs: Sequence[Run] = (), made: Page | None = None) -> str:
     """The page as text.
 
     Args:
         comparison: of the runs.
-        runs: the same runs in the same order, for run cards and clips; without them only the tables are shown.
-        folder: where the page will lie; links to clips are relative to it.
+        runs: the same runs in the same order, for run cards, plots and clips; without them only tables are shown.
+        made: where it lies and what else it shows.
     """
-    style = Markup(files("ltx2_reports").joinpath("templates/report.css").read_text(encoding="utf-8"))
-    prompts = page.prompt_views(comparison, runs, folder) if runs else []
-    players = sum(clip is not None for prompt in prompts for row in prompt.rows for clip in row)
+    made = made or Page()
+    style = Markup(_template("report.css"))
     content: dict[str, Any] = {
         "style": style,
-        "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        "style_hash": _digest(style),
+        "scripts": [(Markup(text), _digest(text)) for text in map(_template, _SCRIPTS)],
         "comparison": comparison,
+        "title": made.title,
+        "is_board": made.is_board,
+        "board": board.board(comparison),
         "rows": list(zip(grid.value_rows(comparison), map(page.plots_of, comparison.columns), strict=True)),
         "differences": grid.difference_rows(comparison),
         "difference_systems": grid.difference_systems(comparison),
         "legend": grid.legend(comparison),
         "protocols": [(column, page.protocol_card(column)) for column in comparison.columns],
         "cards": [(system, page.run_cards(run)) for system, run in zip(comparison.systems, runs, strict=False)],
-        "prompts": prompts,
-        "preload": "metadata" if players <= page.MOST_PRELOADED else "none",
+        "drawings": board.drawings(comparison, runs),
+        "heats": board.heat_maps(comparison, runs),
+        "published": [protocol_table(found) for found in made.published],
+        "namesakes": namesake_tables(made.published),
+        "clips": _clips(comparison, runs, made),
         "plot_width": page.PLOT_WIDTH,
     }
     return page_environment().get_template("report.html.j2").render(content)
+
+
+def _clips(comparison: Comparison, runs: Sequence[Run], made: Page) -> tuple[Markup, str] | None:
+    if not any(run.clips for run in runs):
+        return None
+    text, form = clip_data(comparison, runs, address_of(made.folder, made.media))
+    return Markup(text), form
+
+
+def _template(name: str) -> str:
+    return files("ltx2_reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def page_environment() -> Environment:

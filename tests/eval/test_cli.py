@@ -19,7 +19,8 @@ OPTIONS = {
     "generate": "--container --debug --device --fps --frames --json --keep-latents --limit --max-failed --model "
     "--out --retry-failed --seed --size --suite",
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
-    "report": "--baseline --debug --json --no-strict --out --strict",
+    "report": "--baseline --debug --export --json --media --no-strict --out --published --strict",
+    "leaderboard": "--baseline --debug --export --json --media --out --published --title",
     "compare": "--debug --device --json --metric --out --primary --reference",
     "bench": "--against --batch --debug --device --dtype --frames --gpu --json --max-seconds --measure --model --out "
     "--price-per-gpu-hour --recipe --repeats --run --size --steps --warmup --weights",

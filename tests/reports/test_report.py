@@ -1,6 +1,8 @@
 """The page and the tables: inert whatever the data says, equal bytes for equal runs, links that are only paths."""
 
+import base64
 import csv
+import hashlib
 import html.parser
 import io
 import json
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,13 +23,17 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from ltx2_reports import page, summary
-from ltx2_reports.comparison import compare
+from ltx2_reports.clipdata import clip_data
+from ltx2_reports.comparison import Comparison, compare
+from ltx2_reports.media_links import address_of, clip_url
 from ltx2_reports.records import Reason, Run, read_run
 from ltx2_reports.render import render_csv, render_latex, render_markdown, render_terminal
-from ltx2_reports.report import render_html, write_report
+from ltx2_reports.report import Page, render_html, write_report
 
 MakeRun = Callable[..., Path]
 FIELDS = ("system", "prompt", "model", "suite", "platform", "title", "reason", "warning")
+HARMLESS: dict[str, Any] = {}
+"""Shapes of a report in whose records nothing hostile stands, made once."""
 LATEX_OWN = {"textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "char"}
 
 
@@ -104,12 +111,23 @@ def _shapes(runs: list[Run]) -> dict[str, Any]:
     comparison = compare(runs, baseline=runs[1].header.spec.system, resamples=50)
     content = summary.summarise(runs[0])
     return {
-        "html": _elements(render_html(comparison, runs, runs[0].folder)),
+        "html": _elements(_page(comparison, runs)),
+        "clips": _json_shape({**_data(comparison, runs), "reasons": None}),
         "markdown": _markdown_shape(render_markdown(comparison)),
         "csv": _csv_shape(render_csv(comparison)),
         "latex": _latex_shape(render_latex(comparison)),
         "json": _json_shape(json.loads(json.dumps(content, allow_nan=False))),
     }
+
+
+def _page(comparison: Comparison, runs: list[Run]) -> str:
+    return render_html(comparison, runs, Page(folder=runs[0].folder))
+
+
+def _data(comparison: Comparison, runs: list[Run], folder: Path | None = None) -> dict[str, Any]:
+    """What the clip browser gets."""
+    text, form = clip_data(comparison, runs, address_of(folder or runs[0].folder, "link"))
+    return json.loads(text if form == "json" else zlib.decompress(base64.b64decode(text)))
 
 
 def _assert_printable(text: str) -> None:
@@ -121,14 +139,16 @@ def _assert_printable(text: str) -> None:
 def test_every_format_has_the_structure_of_a_harmless_report(make_run: MakeRun, payload: str) -> None:
     """One run with the payload in all fields; each format is parsed by a reader that is not ours."""
     runs = _runs(make_run, "hostile", dict.fromkeys(FIELDS, payload))
-    hostile, harmless = _shapes(runs), _shapes(_runs(make_run, "harmless", {}))
+    if not HARMLESS:
+        HARMLESS.update(_shapes(_runs(make_run, "harmless", {})))
+    hostile, harmless = _shapes(runs), HARMLESS
     for form, shape in harmless.items():
         assert hostile[form] == shape, form
     comparison = compare(runs, resamples=50)
     console = Console(file=io.StringIO(), width=110, color_system=None, legacy_windows=False)
     console.print(render_terminal(comparison, width=110))
     assert isinstance(console.file, io.StringIO)
-    for text in (console.file.getvalue(), render_html(comparison, runs), render_markdown(comparison)):
+    for text in (console.file.getvalue(), render_html(comparison), render_markdown(comparison)):
         _assert_printable(text)
     for text in (render_csv(comparison), render_latex(comparison)):
         _assert_printable(text)
@@ -137,52 +157,64 @@ def test_every_format_has_the_structure_of_a_harmless_report(make_run: MakeRun, 
 @pytest.mark.parametrize("field", FIELDS)
 def test_each_field_reaches_the_page_and_is_escaped_there(make_run: MakeRun, field: str) -> None:
     runs = _runs(make_run, "one", {field: "<b>\u202e&{{ 7 * 7 }}"})
-    text = render_html(compare(runs, resamples=50), runs, runs[0].folder)
-    assert "&lt;b&gt;\\u202e&amp;{{ 7 * 7 }}" in text
+    comparison = compare(runs, resamples=50)
+    text = _page(comparison, runs)
+    if field == "prompt":
+        assert {prompt[1] for prompt in _data(comparison, runs)["prompts"]} == {"<b>\\u202e&{{ 7 * 7 }}"}
+        assert "\\u003cb\\u003e" in text
+    else:
+        assert "&lt;b&gt;\\u202e&amp;{{ 7 * 7 }}" in text
     assert "<b>" not in text
     assert "{{ 49 }}" not in text
 
 
-def test_the_page_carries_its_policy_and_nothing_that_runs(make_run: MakeRun) -> None:
+def test_the_page_carries_its_policy_and_runs_nothing_but_its_own_scripts(make_run: MakeRun) -> None:
     runs = _runs(make_run, "run", {})
-    text = render_html(compare(runs, resamples=50), runs, runs[0].folder)
-    assert re.search(r"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-[\w+/=]{44}'", text)
+    text = _page(compare(runs, resamples=50), runs)
+    policy = re.search(r"Content-Security-Policy\" content=\"([^\"]*)\"", text)
+    assert policy is not None
+    parts = dict(part.strip().split(" ", 1) for part in policy.group(1).split(";"))
+    assert parts["default-src"] == "'none'"
+    assert re.fullmatch(r"'sha256-[\w+/=]{44}'", parts["style-src"])
+    assert re.fullmatch(r"('sha256-[\w+/=]{44}' ?){2}", parts["script-src"])
     elements = _elements(text)
     tags = {element[0] for element in elements}
-    assert not tags & {"script", "iframe", "object", "embed", "form", "base", "link", "img", "input"}
+    assert not tags & {"iframe", "object", "embed", "form", "base", "link", "img"}
     attributes = {attribute for element in elements for attribute in element[1:]}
     assert not {name for name in attributes if name.startswith("on") or name == "style"}
-    assert "http://" not in text
-    assert "https://" not in text
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+    hashes = {base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts}
+    assert set(re.findall(r"sha256-([\w+/=]{44})", parts["script-src"])) <= hashes
+    without = re.sub(r"<script[^>]*>.*?</script>", "", text, flags=re.DOTALL)
+    assert "http://" not in without
+    assert "https://" not in without
+    assert not re.search("innerHTML|insertAdjacentHTML|document.write|eval\\(|fetch\\(", text)
 
 
 def test_the_page_shows_clips_values_reasons_and_protocols(make_run: MakeRun) -> None:
     folder = make_run(prompts=2, failed=("p001-s1",))
     run = read_run(folder)
-    text = render_html(compare([run]), [run], folder)
-    assert text.count("<video") == 3
-    assert 'src="clips/p000-s0.mp4"' in text
-    assert "failed: out of memory" in text
+    comparison = compare([run])
+    text, data = _page(comparison, [run]), _data(comparison, [run])
+    assert [clip[3] for clip in data["clips"]] == ["clips/p000-s0.mp4", "clips/p000-s1.mp4", "clips/p001-s0.mp4", None]
+    assert data["reasons"][data["clips"][3][4]] == "failed: out of memory"
+    assert data["clips"][0][5][0] == float(f"{run.values['p000-s0', comparison.columns[0].metric.id].value:.4g}")
     assert "1 could not be made" in text
-    for column in compare([run]).columns:
+    for column in comparison.columns:
         assert f'id="protocol-{column.id}"' in text
         assert f'href="#protocol-{column.id}"' in text
         for field in type(column.protocol).model_fields:
             assert field == "settings" or f"<dt>{field}</dt>" in text
 
 
-def test_prompts_stand_side_by_side_and_other_texts_apart(make_run: MakeRun) -> None:
+def test_prompts_are_shared_by_text_and_clips_name_prompt_system_and_seed(make_run: MakeRun) -> None:
     folders = [make_run(name, system=name, prompts=2, seeds=seeds) for name, seeds in (("a", (0, 1)), ("b", (7,)))]
     runs = [read_run(folder) for folder in folders]
-    first, second = page.prompt_views(compare(runs), runs, runs[0].folder)
-    assert [[shown and (shown.system, shown.seed) for shown in row] for row in first.rows] == [
-        [("a", 0), ("b", 7)],
-        [("a", 1), None],
-    ]
-    assert second.id == "p001"
+    data = _data(compare(runs), runs)
+    assert [clip[:3] for clip in data["clips"]] == [[0, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 1], [0, 1, 7], [1, 1, 7]]
     other = read_run(make_run("c", system="c", prompts=2, prompt="Another text."))
-    views = page.prompt_views(compare([*runs, other]), [*runs, other], runs[0].folder)
-    assert [view.id for view in views] == ["p000", "p001", "p000", "p001"]
+    prompts = _data(compare([*runs, other]), [*runs, other])["prompts"]
+    assert [prompt[0] for prompt in prompts] == ["p000", "p001", "p000", "p001"]
 
 
 @pytest.mark.parametrize(
@@ -196,11 +228,11 @@ def test_prompts_stand_side_by_side_and_other_texts_apart(make_run: MakeRun) -> 
     ],
 )
 def test_addresses_of_clips_are_nothing_but_paths(tmp_path: Path, file: str, url: str) -> None:
-    assert page.clip_url(tmp_path / "run", file, tmp_path / "out") == url
+    assert clip_url(tmp_path / "run", file, tmp_path / "out") == url
 
 
 def test_a_clip_outside_the_run_folder_is_linked_where_it_lies(tmp_path: Path) -> None:
-    url = page.clip_url(tmp_path / "run", str(tmp_path / "media" / "a.mp4"), tmp_path / "out")
+    url = clip_url(tmp_path / "run", str(tmp_path / "media" / "a.mp4"), tmp_path / "out")
     assert url == "../media/a.mp4"
 
 

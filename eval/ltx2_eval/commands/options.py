@@ -34,6 +34,17 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Make clips ag
 KeepLatents = Annotated[
     bool, typer.Option("--keep-latents", help="Also store the latents of new clips, for `gate` to compare.")
 ]
+Runs = Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold run folders.")]
+Published = Annotated[
+    list[str] | None,
+    typer.Option(help="Published figures beside the measured: an id of `list baselines`, a .toml, all, none; repeat."),
+]
+Media = Annotated[
+    str, typer.Option(help="Clips of the page: link (where they lie), copy (into the output), none (a single file).")
+]
+Export = Annotated[
+    list[str] | None, typer.Option(help="Also write: json, parquet, model-index (model card), badge (SVG); repeat.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 

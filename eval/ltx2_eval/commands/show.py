@@ -5,11 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ltx2_benchmarks.baselines import Baseline
 from ltx2_eval.commands.options import Given
 from ltx2_eval.console import note
 from ltx2_eval.metrics.catalogue import HEADLINES, PRIMARY
 from ltx2_reports.comparison import compare
 from ltx2_reports.escape import for_json, for_terminal
+from ltx2_reports.exports import write_exports
+from ltx2_reports.media_links import Media
 from ltx2_reports.records import Run, ValueRecord
 from ltx2_reports.render import render_terminal
 from ltx2_reports.report import write_report
@@ -18,7 +21,18 @@ from ltx2_reports.summary import summarise
 _PIPE_WIDTH = 120
 
 
-def show_report(runs: Sequence[Run], out: Path, given: Given) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Extras:
+    """What a report holds besides the runs' tables."""
+
+    media: Media = "link"
+    published: tuple[Baseline, ...] = ()
+    exports: tuple[str, ...] = ()
+    title: str = ""
+    is_board: bool = False
+
+
+def show_report(runs: Sequence[Run], out: Path, given: Given, extras: Extras | None = None) -> None:
     """Write tables and report below `out`, print the table (or JSON) and where the report is.
 
     Raises:
@@ -31,7 +45,19 @@ def show_report(runs: Sequence[Run], out: Path, given: Given) -> None:
     )
     if given.get("strict"):
         compare(runs, baseline=view.baseline, primary=view.primary).require_one_protocol_per_metric()
-    files = write_report([run.folder for run in runs], out, baseline=view.baseline, primary=view.primary)
+    extras = extras or Extras()
+    files = write_report(
+        [run.folder for run in runs],
+        out,
+        baseline=view.baseline,
+        primary=view.primary,
+        media=extras.media,
+        published=extras.published,
+        title=extras.title,
+        is_board=extras.is_board,
+    )
+    if extras.exports:
+        write_exports(compare(runs, baseline=view.baseline, primary=view.primary), out, extras.exports)
     if given.json:
         print(for_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
         return

@@ -1,0 +1,184 @@
+"""Plots by matplotlib as SVG for a page with a strict content policy: no style attributes, the page's own colours.
+
+Systems stand in plots by their number, so that no text of users gets into a drawing.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INK, _DIM, _RULE, _SHEET = "#010101", "#020202", "#030303", "#040404"
+_SYSTEMS = tuple(f"#0500{place:02x}" for place in range(6))
+_VARIABLES = {
+    _INK: "--ink",
+    _DIM: "--dim",
+    _RULE: "--rule",
+    _SHEET: "--sheet",
+    **{colour: f"--s{place}" for place, colour in enumerate(_SYSTEMS)},
+}
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ltx2-eval",
+    "font.family": ["sans-serif"],
+    "font.size": 11,
+    "text.color": _INK,
+    "text.parse_math": False,
+    "axes.edgecolor": _RULE,
+    "axes.labelcolor": _DIM,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": _RULE,
+    "xtick.color": _DIM,
+    "ytick.color": _DIM,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A system in a plot of quality against cost, or of a metric over time."""
+
+    place: int
+    """Of the system in the comparison, from 0."""
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+
+
+def pareto(points: Sequence[Point], x_label: str, y_label: str, *, up: bool) -> Markup:
+    """Quality (y, with intervals) against cost (x, logarithmic, less is better); the front is drawn as steps."""
+
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    def draw(axes: "Axes") -> None:
+        front = pareto_front(points, up=up)
+        if len(front) > 1:
+            axes.step([p.x for p in front], [p.y for p in front], where="post", color=_DIM, linewidth=1, linestyle="--")
+        for point in points:
+            _dot(axes, point)
+        axes.set_xscale("log")
+        axes.margins(0.15)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+    return _drawn("pareto", x_label, y_label, draw)
+
+
+def pareto_front(points: Sequence[Point], *, up: bool) -> list[Point]:
+    """Points that no other beats in both cost and quality, by cost.
+
+    >>> a, b = Point(place=0, x=1, y=3, low=None, high=None), Point(place=1, x=2, y=1, low=None, high=None)
+    >>> [p.place for p in pareto_front([a, b], up=True)], [p.place for p in pareto_front([a, b], up=False)]
+    ([0], [0, 1])
+    """
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.x, -p.y if up else p.y)):
+        if not front or (point.y > front[-1].y if up else point.y < front[-1].y):
+            front.append(point)
+    return front
+
+
+def over_time(series: Sequence[Sequence[Point]], days: Sequence[str], y_label: str) -> Markup:
+    """A metric over runs of the same system, one line per system; x counts the runs' days."""
+
+    def draw(axes: "Axes") -> None:
+        for points in series:
+            axes.plot([p.x for p in points], [p.y for p in points], color=_colour(points[0].place), linewidth=1.5)
+            for point in points:
+                _dot(axes, point)
+        axes.set_xticks(range(len(days)), days)
+        axes.margins(0.1)
+
+    return _drawn("drift", "", y_label, draw)
+
+
+def stage_bars(stages: Sequence[str], seconds: Sequence[Sequence[float]]) -> Markup:
+    """Median seconds of each stage, one bar of parts per system.
+
+    Args:
+        stages: names that our own code gave.
+        seconds: for each system, the seconds of each stage.
+    """
+    greys = (0.95, 0.75, 0.55, 0.4, 0.28, 0.18)
+
+    def draw(axes: "Axes") -> None:
+        for place, parts in enumerate(seconds):
+            left = 0.0
+            for index, part in enumerate(parts):
+                alpha = greys[index % len(greys)]
+                axes.barh(place, part, left=left, color=_colour(place), alpha=alpha, edgecolor=_SHEET, linewidth=0.5)
+                if part > 0.08 * max(map(sum, seconds)):
+                    axes.text(left + part / 2, place - 0.42, stages[index], ha="center", va="bottom", fontsize=9)
+                left += part
+        axes.set_yticks(range(len(seconds)), [str(place + 1) for place in range(len(seconds))])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+
+    return _drawn("stages", "median seconds per clip", "", draw, height=1.2 + 0.55 * len(seconds))
+
+
+def _dot(axes: "Axes", point: Point) -> None:
+    colour = _colour(point.place)
+    if point.low is not None and point.high is not None:
+        axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=2, solid_capstyle="round")
+    axes.plot(point.x, point.y, marker="o", color=colour, markersize=7)
+    axes.annotate(str(point.place + 1), (point.x, point.y), xytext=(7, 5), textcoords="offset points")
+
+
+def _colour(place: int) -> str:
+    return _SYSTEMS[place % len(_SYSTEMS)]
+
+
+def _drawn(name: str, x_label: str, y_label: str, draw: Callable[["Axes"], None], height: float = 3.6) -> Markup:
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(7.0, height), layout="constrained")
+        figure.patch.set_visible(False)
+        axes = figure.add_subplot()
+        axes.patch.set_visible(False)
+        axes.set_axisbelow(True)
+        draw(axes)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        stream = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return Markup(_for_page(stream.getvalue(), name))
+
+
+def _for_page(svg: str, name: str) -> str:
+    """The drawing alone, its ids its own, its style as attributes, its colours the page's."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r'style="([^"]*)"', lambda found: _attributes(found.group(1)), svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(f'"{colour}"', f'"var({variable})"')
+    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'class="drawing" role="img" aria-hidden="true"', svg, count=1)
+    return re.sub(r"\n\s*", "\n", svg)
+
+
+def _attributes(style: str) -> str:
+    """`fill: none; stroke: #000` as `fill="none" stroke="#000"`."""
+    parts = (part.partition(":") for part in style.replace("&quot;", "'").split(";") if ":" in part)
+    made: list[str] = []
+    for key, _, value in parts:
+        if key.strip() == "font":
+            size = re.search(r"([\d.]+)px", value)
+            made.append(f'font-size="{size.group(1) if size else 11}"')
+        else:
+            made.append(f'{key.strip()}="{value.strip()}"')
+    return " ".join(made)
