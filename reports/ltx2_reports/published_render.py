@@ -24,8 +24,8 @@ def published_markdown(tables: Sequence[PublishedTable]) -> str:
 
 def _markdown(table: PublishedTable) -> list[str]:
     head = ["system", *(head.name for head in table.heads), "remark"]
-    rows = [[line.system, *line.values, line.remark] for line in table.lines]
-    lines = [" | ".join(["", *map(for_markdown, row), ""]).strip() for row in (head, *rows)]
+    rows = [[for_markdown(line.system), *line.values, for_markdown(line.remark)] for line in table.lines]
+    lines = [" | ".join(["", *row, ""]).strip() for row in ([*map(for_markdown, head)], *rows)]
     facts = [f"- {for_markdown(name)}: {for_markdown(text)}" for name, text in table.facts]
     title = f"*{for_markdown(table.title)}* (published)"
     return [title, "", lines[0], "|---" * len(head) + "|", *lines[1:], "", *facts, ""]
