@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_reports.records import Scalar
@@ -27,7 +27,7 @@ _TILES = re.compile(r"(\d{1,4})x(\d{1,4})x(\d{1,4})")
 _OVERLAP = re.compile(r"(\d{1,4})x(\d{1,4})")
 _NANO_STEPS = 20
 
-Settings = TypeVar("Settings", "SamplingSettings", "RefineSettings", "Tiles")
+Settings = TypeVar("Settings", "SamplingSettings", "RefineSettings")
 
 
 def check_options(given: dict[str, str]) -> None:
@@ -158,7 +158,8 @@ def _numbers(given: dict[str, str], key: str, pattern: re.Pattern[str], example:
     return tuple(map(int, match.groups()))
 
 
-def _changed(base: Settings, **values: object) -> Settings:
+def _changed(base: Settings, **values: Any) -> Settings:
+    """The settings with those values that are not None."""
     return dataclasses.replace(base, **{key: value for key, value in values.items() if value is not None})
 
 
