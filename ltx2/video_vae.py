@@ -68,8 +68,17 @@ class VideoVAE(nn.Module):
         Raises:
             ValueError: wrong number of channels, or h or w below 2.
         """
-        slices = list(self.decode_slices(latent, streaming))
-        return slices[0] if streaming is None else torch.cat(slices, dim=streaming.dim)
+        slices = self.decode_slices(latent, streaming)
+        if streaming is None:
+            return next(slices)
+        space, frames = self.config.spatial_factor, (latent.shape[2] - 1) * self.config.temporal_factor + 1
+        size = (latent.shape[0], self.config.out_channels, frames, latent.shape[3] * space, latent.shape[4] * space)
+        out, done = latent.new_empty(size), 0
+        for x in slices:  # into place one by one: joining them at the end would take the clip's memory twice
+            count = x.shape[streaming.dim]
+            out.narrow(streaming.dim, done, count).copy_(x)
+            done += count
+        return out
 
     def decode_slices(self, latent: Tensor, streaming: Streaming | None) -> Iterator[Tensor]:
         """`decode` in pieces: one after another along the axis of `streaming`, they are the clip."""

@@ -106,7 +106,7 @@ def ways_of(ours: VideoVAE, size: int, names: tuple[str, ...] = WAYS) -> dict[st
         elif name == "ours whole":
             ways[name] = ours.decoder
         else:
-            ways[name] = lambda z: torch.cat(list(ours.decoder.stream(z, Streaming(size=size))), dim=2)
+            ways[name] = lambda z: ours.decode(z, streaming=Streaming(size=size))
     return ways
 
 
