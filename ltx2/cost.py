@@ -18,7 +18,7 @@ T = TypeVar("T")
 _Mark = float | torch.cuda.Event
 
 _STATM = Path("/proc/self/statm")
-_SAMPLE_EVERY_S = 0.005
+_SAMPLE_EVERY_S = 0.01
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 

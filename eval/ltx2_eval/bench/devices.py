@@ -74,6 +74,7 @@ class CpuDevice:
         import torch
 
         self.torch_device = torch.device("cpu")
+        self._name = environment().machine
 
     def now(self) -> float:
         """Seconds."""
@@ -91,14 +92,13 @@ class CpuDevice:
         """Processor, threads, clock."""
         import torch
 
-        clocks = _cpu_clocks()
         return BenchDevice(
             kind="cpu",
-            name=environment().machine,
+            name=self._name,
             memory_bytes=_total_bytes(),
             threads=torch.get_num_threads(),
             attention=attention_backends(self.torch_device),
-            clock_mhz=clocks,
+            clock_mhz=_cpu_clocks(),
             packages=_packages(),
         )
 
