@@ -22,6 +22,7 @@ OPTIONS = {
     "report": "--baseline --debug --export --json --media --no-strict --out --published --strict",
     "leaderboard": "--baseline --debug --export --json --media --out --published --title",
     "compare": "--debug --device --json --metric --out --primary --reference",
+    "validate": "--debug --device --json --metric --out --profile --pull --reference",
     "bench": "--against --batch --debug --device --dtype --frames --gpu --json --max-seconds --measure --model --out "
     "--price-per-gpu-hour --recipe --repeats --run --size --steps --warmup --weights",
     "list": "--debug --json",
