@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ltx2_eval.attempt import attempt
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.base import Compare, MetricEntry
@@ -18,7 +17,6 @@ from ltx2_eval.validation.measure import SEED, feature_key
 from ltx2_eval.validation.plan import CLEAN, Aim, place_of
 from ltx2_eval.validation.samples import wins, with_accuracy
 from ltx2_eval.validation.sources import Item
-from ltx2_reports.records import Reason
 from ltx2_reports.statistics import centred_interval
 from ltx2_reports.validation import Point
 
@@ -190,10 +188,7 @@ def _told_apart(
     return wins(aim, level, values[0], values[1])
 
 
-def clean_set_value(bench: SetBench) -> tuple[float, int, None] | tuple[None, int, Reason | None]:
-    """The untouched set's value and its number of clips, or why there is none."""
+def clean_set_value(bench: SetBench) -> tuple[float | None, int]:
+    """The untouched set's value, None with fewer than two clips, and its number of clips."""
     clean = list(bench.clean.values())
-    if len(clean) < 2:
-        return None, len(clean), None
-    value, reason = attempt("metric", lambda: bench.distance(clean, bench.reference))
-    return (value, len(clean), None) if value is not None else (None, len(clean), reason)
+    return (bench.distance(clean, bench.reference) if len(clean) > 1 else None), len(clean)

@@ -178,8 +178,7 @@ class _Judge:
 
     def _clean(self, entry: MetricEntry, bench: SetBench | None) -> tuple[float | None, int]:
         if bench is not None:
-            value, n, _ = clean_set_value(bench)
-            return value, n
+            return clean_set_value(bench)
         values = clean_values(self._rows, entry.spec.id)
         return (sum(values) / len(values) if values else None), len(values)
 
