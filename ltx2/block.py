@@ -105,7 +105,7 @@ class Block(nn.Module):
         def attend(x: Tensor, shift: Tensor, scale: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
             rope = RotaryTable(cos, sin)
             normed = modulate(rms_norm(x, self.eps), shift, scale)
-            return attention(normed, attention.keys_values(normed, rope), rope=rope)  # type: ignore[no-any-return]
+            return attention(normed, attention.keys_values(normed, rope), rope=rope)
 
         def pass_values(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
             return attention.pass_values(modulate(rms_norm(x, self.eps), shift, scale))
@@ -166,7 +166,7 @@ class Block(nn.Module):
         shift, scale, gate = modulation
 
         def feed(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-            return layer(modulate(rms_norm(x, self.eps), shift, scale))  # type: ignore[no-any-return]
+            return layer(modulate(rms_norm(x, self.eps), shift, scale))
 
         return torch.addcmul(x, gate, in_parts(feed, at_once, x, shift, scale))
 
@@ -186,7 +186,7 @@ def _cross(
 ) -> Tensor:
     """What one stream reads in the other; both normalised, each with its own modulation and rotation."""
     keys_values = attention.keys_values(modulate(other, other_shift, other_scale), RotaryTable(other_cos, other_sin))
-    return attention(modulate(x, shift, scale), keys_values, rope=RotaryTable(cos, sin))  # type: ignore[no-any-return]
+    return attention(modulate(x, shift, scale), keys_values, rope=RotaryTable(cos, sin))
 
 
 def table(rows: int, dim: int) -> nn.Parameter:

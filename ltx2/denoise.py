@@ -14,7 +14,8 @@ from ltx2.text import TextEmbeddings
 from ltx2.transformer import LTX2Transformer, StreamInput
 
 _BATCH_UP_TO_TOKENS = 2048
-"""Rows this short leave hardware idle, so that the passes of a step are quicker as one batch."""
+"""Rows this short leave hardware idle, so that the passes of a step are quicker as one batch. On one CPU core a small
+model takes 1.5 times as long pass by pass at 114 tokens, 1.15 times at 303, and the same at 1973."""
 
 
 class GuidedDenoiser:
@@ -81,7 +82,7 @@ class GuidedDenoiser:
     def __call__(self, x: Latents, sigma: float) -> Latents:
         """Guided estimate of the clean latents, float32, for latents `(1, t, c)` at noise level sigma."""
         streams = [
-            StreamInput(tokens.to(self._dtype), levels.timestep(sigma, tokens.device), rope, context, levels.index)
+            StreamInput(tokens.to(self._dtype), levels.timestep(sigma, tokens.device), rope, context, levels.level)
             for tokens, levels, rope, context in zip(x, self._levels, self._ropes, self._contexts, strict=True)
         ]
         velocities = self._transformer(*streams, self._plan.blocks)
@@ -105,7 +106,7 @@ class _Levels(NamedTuple):
 
     shares: Tensor | None
     """`(1, l)`: those that occur; None where all tokens have the step's own."""
-    index: Tensor | None
+    level: Tensor | None
     """The level of each token, `(t,)`; None where all have the same."""
 
     def timestep(self, sigma: float, device: torch.device) -> Tensor:
@@ -117,7 +118,7 @@ class _Levels(NamedTuple):
     def per_token(self, sigma: float, device: torch.device) -> Tensor:
         """Noise level of each token, `(1, 1 or t, 1)`."""
         timestep = self.timestep(sigma, device)
-        return (timestep if self.index is None else timestep[:, self.index])[..., None]
+        return (timestep if self.level is None else timestep[:, self.level])[..., None]
 
 
 def _levels(mask: Tensor | None) -> _Levels:
