@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from ltx2_reports.escape import for_csv, for_markdown
 from ltx2_reports.numbers import MISSING_MARK
 
 _GIB = 2**30
+_NUMBER = re.compile(r"[-+]?[\d,]+(\.\d+)?(e[-+]\d+)?%?")
+"""Needs no escaping, and would get an invisible character as what might begin a list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,8 +227,7 @@ def _budgets(summary: dict[str, Any]) -> Table:
 
 
 def _row(cells: Sequence[str], *, raw: bool = False) -> str:
-    escape: Callable[[str], str] = (lambda text: text) if raw else for_markdown
-    return "| " + " | ".join(escape(cell) for cell in cells) + " |"
+    return "| " + " | ".join(cell if raw or _NUMBER.fullmatch(cell) else for_markdown(cell) for cell in cells) + " |"
 
 
 def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -162,6 +162,7 @@ class CudaDevice:
         import torch
 
         properties = torch.cuda.get_device_properties(self.torch_device)
+        clock_mhz, max_clock_mhz, throttling = self._clocks()
         return BenchDevice(
             kind="cuda",
             name=properties.name,
@@ -169,7 +170,9 @@ class CudaDevice:
             memory_bytes=properties.total_memory,
             attention=attention_backends(self.torch_device),
             packages={**_packages(), "cuda": torch.version.cuda or ""},
-            **self._clocks(),
+            clock_mhz=clock_mhz,
+            max_clock_mhz=max_clock_mhz,
+            throttling=throttling,
         )
 
     def other_load(self) -> Callable[[], float]:
@@ -198,20 +201,18 @@ class CudaDevice:
     def _driver(self) -> str | None:
         return str(self._nvml[0].nvmlSystemGetDriverVersion()) if self._nvml else None
 
-    def _clocks(self) -> dict[str, float | str]:
-        """Clock, the highest clock there is, and the driver's reasons for a lower one; empty without NVML."""
+    def _clocks(self) -> tuple[float | None, float | None, str | None]:
+        """Clock, the highest clock there is, and the driver's reasons for a lower one; None without NVML."""
         if self._nvml is None:
-            return {}
+            return None, None, None
         nvml, handle = self._nvml
         try:
             bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & ~_HARMLESS
-            return {
-                "clock_mhz": float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
-                "max_clock_mhz": float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)),
-                "throttling": throttling_words(bits),
-            }
+            clock, highest = nvml.nvmlDeviceGetClockInfo, nvml.nvmlDeviceGetMaxClockInfo
+            sm = nvml.NVML_CLOCK_SM
+            return float(clock(handle, sm)), float(highest(handle, sm)), throttling_words(bits)
         except nvml.NVMLError:
-            return {}
+            return None, None, None
 
     def _strangers(self) -> int:
         if self._nvml is None:

@@ -1,5 +1,6 @@
 """LTX-2 ready to be timed: a guided step, and a whole clip from prompt to waveform."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 from transformers import Gemma3TextConfig, Gemma3TextModel
 
 from ltx2 import Latents, Pipeline, SamplingSettings
-from ltx2.checkpoint import Modules, build, load
+from ltx2.checkpoint import build, load
 from ltx2.config import TextConfig
 from ltx2.denoise import GuidedDenoiser
 from ltx2.gemma import GemmaEncoder
@@ -26,7 +27,7 @@ _SIGMA, _SIGMA_NEXT = 0.909375, 0.725
 _PROMPT_TOKENS = 60
 _INPUTS = 4
 """Drawn before the clock runs: noise comes from the CPU, which would be timed with a fast GPU's step."""
-_GEMMA_12B = {
+_GEMMA_12B: dict[str, Any] = {
     "num_attention_heads": 16,
     "num_key_value_heads": 8,
     "head_dim": 256,
@@ -55,7 +56,7 @@ class LTX2Step:
         )
         with torch.inference_mode():
             if case.batch == 1:
-                self._denoise = GuidedDenoiser(
+                self._denoise: Callable[[Latents, float], Latents] = GuidedDenoiser(
                     self._transformer, text, video_rope=ropes[0], audio_rope=ropes[1], guidance=model.guidance
                 )
             else:
@@ -147,13 +148,13 @@ def _pipeline(model: "LTX2Bench", device: torch.device, dtype: torch.dtype) -> P
     for name, module in modules.named().items():
         stored = model.storage if name == "transformer" else None
         materialise(module, device, dtype, storage=stored, within="transformer_blocks.")
-    return Pipeline(cast(Modules, modules), random_encoder(model.config.text, device, dtype))
+    return Pipeline(modules, random_encoder(model.config.text, device, dtype))
 
 
 def random_encoder(config: TextConfig, device: torch.device, dtype: torch.dtype) -> GemmaEncoder:
     """A Gemma 3 of the width and depth that a model asks for, with random weights and made-up tokens."""
     heads = config.connector_num_attention_heads
-    narrow = {
+    narrow: dict[str, Any] = {
         "num_attention_heads": heads,
         "num_key_value_heads": heads,
         "head_dim": config.hidden_size // heads,

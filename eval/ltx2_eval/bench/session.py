@@ -66,21 +66,21 @@ class Session:
         return [self._kept(self._one(case, models[case.model])) for case in cases]
 
     def run_pair(self, first: Case, second: Case, models: tuple[BenchModel, BenchModel]) -> list[BenchRecord]:
-        """Measure two cases in turn: A B A B."""
-        assert self.device is not None
-        for case, model in zip((first, second), models, strict=True):
+        """Measure two cases in turn: A B A B.
+
+        Raises:
+            ValueError: a case that its model can never run.
+        """
+        cases = (first, second)
+        for case, model in zip(cases, models, strict=True):
             model.check(case)
-        estimates = [model.estimate(case, self.gpu) for case, model in zip((first, second), models, strict=True)]
-        needed = sum(found.memory_bytes for found in estimates)
-        if problem := self._too_large(needed):
-            return [
-                self._kept(self._without(case, estimate, problem, role))
-                for case, estimate, role in zip((first, second), estimates, ("a", "b"), strict=True)
-            ]
-        with_workloads = [
-            model.workload(case, self.device) for case, model in zip((first, second), models, strict=True)
-        ]
-        records = self._timed([first, second], estimates, with_workloads, ("a", "b"))
+        estimates = [model.estimate(case, self.gpu) for case, model in zip(cases, models, strict=True)]
+        self.announce(f"{first.record().name} and {second.record().name}, in turn")
+        found = self._too_large(sum(estimate.memory_bytes for estimate in estimates))
+        records = found or self._measured(cases, models, estimates, ("a", "b"))
+        if isinstance(records, Reason):
+            roles: tuple[Role, Role] = ("a", "b")
+            records = [self._without(*each[:2], records, each[2]) for each in zip(cases, estimates, roles, strict=True)]
         return [self._kept(record) for record in records]
 
     def _kept(self, record: BenchRecord) -> BenchRecord:
@@ -98,24 +98,33 @@ class Session:
         if problem := self._too_large(estimate.memory_bytes):
             self._mark_full(case)
             return self._without(case, estimate, problem)
-        return self._measured(case, model, estimate)
+        found = self._measured([case], [model], [estimate], ("alone",))
+        return self._without(case, estimate, found) if isinstance(found, Reason) else found[0]
 
-    def _measured(self, case: Case, model: BenchModel, estimate: BenchEstimate) -> BenchRecord:
-        """The one place where the trouble of a case becomes a record instead of the end of the session."""
-        assert self.device is not None
+    def _measured(
+        self,
+        cases: Sequence[Case],
+        models: Sequence[BenchModel],
+        estimates: Sequence[BenchEstimate],
+        roles: Sequence[Role],
+    ) -> list[BenchRecord] | Reason:
+        """The one place where the trouble of a case becomes a reason instead of the end of the session."""
+        device = self.device
+        assert device is not None
         try:
-            return self._timed([case], [estimate], [model.workload(case, self.device)], ("alone",))[0]
+            ready = [model.workload(case, device) for case, model in zip(cases, models, strict=True)]
+            return self._timed(cases, estimates, ready, roles)
         except NotAvailable as error:
             reason = Reason(kind="not_available", message=str(error), stage="bench")
         except Exception as error:
-            is_full = self.device.is_out_of_memory(error)
+            is_full = device.is_out_of_memory(error)
             text = " ".join(str(error).split())[:300]
-            message = f"out of memory on {self.device.kind}: {text}" if is_full else text or type(error).__name__
+            message = f"out of memory on {device.kind}: {text}" if is_full else text or type(error).__name__
             reason = Reason(kind="failed", message=message, stage="bench", error=type(error).__name__)
-            if is_full:
+            for case in cases if is_full else ():
                 self._mark_full(case)
-        self.device.recover()
-        return self._without(case, estimate, reason)
+        device.recover()
+        return reason
 
     def _mark_full(self, case: Case) -> None:
         if self.recipe.stop_when_full:

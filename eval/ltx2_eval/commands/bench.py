@@ -34,7 +34,8 @@ _PIPE_WIDTH = 200
 def bench_command(given: Given) -> None:
     """Estimate or measure; exit code 1 when a case failed, or b is slower than a."""
     recipe = _recipe(given)
-    gpu = load_gpu(given.gpu or recipe.gpu) if given.gpu or recipe.gpu else None
+    gpu_name = given.gpu or recipe.gpu
+    gpu = load_gpu(gpu_name) if gpu_name else None
     device = None if given.device == "meta" else open_device(given.device)
     cases = _cases(recipe, given)
     if given.against:
@@ -91,18 +92,19 @@ def _recipe(given: Given) -> Recipe:
 
 def _from_options(given: Given) -> Recipe:
     sizes = given.size or ["96x96"]
+    fields = {
+        "name": "custom",
+        "title": "Speed by the options given",
+        "about": "Made on the command line.",
+        "measure": given.measure or "step",
+        "models": given.model or ["ltx2:nano"],
+        "dtypes": given.dtype or ["float32"],
+        "steps": given.steps or [20],
+        "batches": given.batch or [1],
+        "grid": [{"label": size, "size": size, "frames": given.frames or [49]} for size in sizes],
+    }
     try:
-        return Recipe(
-            name="custom",
-            title="Speed by the options given",
-            about="Made on the command line.",
-            measure=given.measure or "step",
-            models=given.model or ["ltx2:nano"],
-            dtypes=given.dtype or ["float32"],
-            steps=given.steps or [20],
-            batches=given.batch or [1],
-            grid=[{"label": size, "size": size, "frames": given.frames or [49]} for size in sizes],
-        )
+        return Recipe.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r}") from None

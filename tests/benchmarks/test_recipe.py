@@ -1,0 +1,70 @@
+"""Speed recipes and data sheets: the embedded ones read, bad ones are refused by name and field."""
+
+import pytest
+
+from ltx2_benchmarks.hardware import gpus, load_gpu
+from ltx2_benchmarks.recipe import list_recipes, load_recipe, parse_recipe
+
+GOOD = b"""
+title = "t"
+about = "a"
+measure = "step"
+models = ["ltx2:nano"]
+[[grid]]
+label = "s"
+size = "64x64"
+frames = [9]
+"""
+
+
+def test_the_embedded_recipes():
+    assert set(list_recipes()) >= {"ltx2-vs-wan22", "paper-fig-scaling", "vram-ladder", "quant", "cpu-nano"}
+    for name in list_recipes():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        assert recipe.gpu is None or load_gpu(recipe.gpu)
+
+
+def test_scaling_covers_the_papers_range():
+    recipe = load_recipe("paper-fig-scaling")
+    assert [point.label for point in recipe.grid] == ["480p", "720p", "1080p"]
+    assert {frames for point in recipe.grid for frames in point.frames} == {81, 121, 241, 481}
+
+
+def test_a_file_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(GOOD)
+    assert load_recipe(str(path)).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((b'"step"', b'"hour"'), "measure"),
+        ((b"[9]", b"[0]"), "frames"),
+        ((b'"64x64"', b'"64"'), "size"),
+        ((b'size = "64x64"', b""), "either size or sizes"),
+        ((b"title", b"titel"), "titel"),
+        ((b'models = ["ltx2:nano"]', b"models = []"), "models"),
+        ((b'title = "t"', b"title = "), "no TOML"),
+        ((b'title = "t"', b'title = "\xff"'), "no TOML"),
+        ((b'size = "64x64"', b'sizes = { "other" = "64x64" }'), "that `models` does not list"),
+        ((b"[9]", b"[9]\n[timing]\nmax_seconds = nan"), "max_seconds"),
+    ],
+)
+def test_bad_recipes_are_named(change, message):
+    with pytest.raises(ValueError, match="recipe 'r'.*" + message):
+        parse_recipe(GOOD.replace(*change), "r")
+
+
+@pytest.mark.parametrize("name", ["ltx2-vs-wan", "none/there.toml"])
+def test_absent_recipes_are_named(name):
+    with pytest.raises(ValueError, match=r"ltx2-vs-wan22"):
+        load_recipe(name)
+
+
+def test_data_sheets_are_plausible():
+    for gpu in gpus().values():
+        assert gpu.tflops["bfloat16"] > gpu.tflops["float32"] > 10
+        assert gpu.bandwidth_gb_s > 500
+        assert gpu.source
