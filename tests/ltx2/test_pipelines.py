@@ -33,6 +33,7 @@ from ltx2.nano import UPSAMPLER_NAME, write_untrained
 from ltx2.pipeline import find_upsampler
 from ltx2.rope import audio_positions, video_positions
 from ltx2.sample import Latents, NoiseSource, sample_euler
+from ltx2.text import TextEmbeddings
 from ltx2.types import AudioLatentShape, VideoLatentShape
 from ltx2.upsampler import LatentUpsampler, upsample
 
@@ -131,7 +132,7 @@ def test_two_stages_by_hand(pipeline: Pipeline) -> None:
     with torch.no_grad():
         denoiser = GuidedDenoiser(
             transformer,
-            pipeline._encode("A red ball bounces.", None),
+            TextEmbeddings(*modules.connectors(*pipeline.text_encoder(["A red ball bounces."]))),
             video_rope=transformer.video_rope(video_positions(large, Fraction(24))),
             audio_rope=transformer.audio_rope(audio_positions(sound, modules.config.audio_vae)),
             guidance=UNGUIDED,
