@@ -34,7 +34,7 @@ class Fp8Linear(nn.Module):
         like this because eight bits would round most of it away."""
 
     @classmethod
-    def like(cls, layer: nn.Linear, scale: float) -> "Fp8Linear":
+    def like(cls, layer: "nn.Linear | Fp8Linear", scale: float) -> "Fp8Linear":
         """A layer of the same shape and device without values yet."""
         return cls(torch.empty_like(layer.weight, dtype=FP8), scale, None if layer.bias is None else layer.bias.data)
 
