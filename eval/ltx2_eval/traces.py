@@ -59,7 +59,7 @@ def _motion_onsets_s(clip: Clip) -> NDArray[np.float64]:
     if clip.video is None or clip.fps is None or len(clip.video) < 2:
         return np.zeros(0)
     found = pick_changes(sudden_rise(visual_change(clip.video)), float(clip.fps))
-    return change_times_s(clip.times_s)[found]
+    return np.asarray(change_times_s(clip.times_s)[found], np.float64)
 
 
 def _marks(times_s: NDArray[np.float64]) -> tuple[float, ...]:

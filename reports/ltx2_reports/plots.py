@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -23,7 +23,7 @@ _VARIABLES = {
     _SHEET: "--sheet",
     **{colour: f"--s{place}" for place, colour in enumerate(_SYSTEMS)},
 }
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ltx2-eval",
     "font.family": ["sans-serif"],
@@ -153,7 +153,7 @@ def _drawn(name: str, x_label: str, y_label: str, draw: Callable[["Axes"], None]
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         stream = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})
     return Markup(_for_page(stream.getvalue(), name))
 
 
