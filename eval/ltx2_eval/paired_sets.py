@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ltx2_eval.attempt import attempt
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
+from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import catalogue, implementation
 from ltx2_eval.metrics.resampling import draw_counts, on_draws
@@ -54,7 +55,10 @@ def paired_sets(
         Draws by metric, and why the others have none. Two runs of one set with different reference or weights are
         left to the caller, who refuses them.
     """
-    pool, references, made, notes = ExtractorPool(device), {}, {}, []
+    pool = ExtractorPool(device)
+    references: dict[str, Reference] = {}
+    made: dict[str, SetDraws] = {}
+    notes: list[str] = []
     for name in metrics:
         protocols = [_protocol(run, name) for run in (first, second)]
         if protocols[0] is None or protocols[1] is None or _differ(protocols[0], protocols[1]):
@@ -132,7 +136,7 @@ def _real(
     assert entry.extractor is not None
     name = named or protocol.reference.rpartition("#")[0]
     if name not in known:
-        container = "mkv" if run.header.spec.container == "mkv" else "mp4"
+        container: Container = "mkv" if run.header.spec.container == "mkv" else "mp4"
         loaded, reason = attempt("features", lambda: load_reference(name, container))
         if loaded is None:
             raise _Missing(f"its reference set is not at hand (name it with --reference): {reason and reason.message}")

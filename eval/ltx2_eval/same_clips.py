@@ -25,9 +25,9 @@ def sameness_verdicts(baseline: Run, run: Run, policy: SamenessPolicy) -> list[V
     if policy.feature_cosine is not None:
         verdicts += _of_features(baseline, run, policy.feature_cosine)
     if policy.latent_cosine is not None:
-        sides = [_latents(side) for side in (baseline, run)]
+        first, second = _latents(baseline), _latents(run)
         title = "latents (kept by `generate --keep-latents`)"
-        verdicts.append(sameness_verdict("same.latents", title, *sides, least=policy.latent_cosine))
+        verdicts.append(sameness_verdict("same.latents", title, first, second, policy.latent_cosine))
     return verdicts
 
 
@@ -35,9 +35,9 @@ def _of_features(baseline: Run, run: Run, least: float) -> list[Verdict]:
     pool = ExtractorPool()
     made = []
     for name in EXTRACTORS:
-        sides = [_features(side, name, pool) for side in (baseline, run)]
-        if sides[0] and sides[1]:
-            made.append(sameness_verdict(f"same.{name}", f"features by {name}", *sides, least=least))
+        first, second = (_features(side, name, pool) for side in (baseline, run))
+        if first and second:
+            made.append(sameness_verdict(f"same.{name}", f"features by {name}", first, second, least))
     return made or [sameness_verdict("same.features", "features", {}, {}, least)]
 
 

@@ -176,11 +176,11 @@ def to_cells(gathered: list[Gathered], level: float, resamples: int, seed: int) 
 def _of_set(found: Gathered, level: float) -> Interval | None:
     if found.set_record is None or found.set_record.value is None:
         return None
-    record, prompts = found.set_record, len(found.prompts)
+    record, value, prompts = found.set_record, found.set_record.value, len(found.prompts)
     error = record.details.get(STANDARD_ERROR)
     if isinstance(error, float) and prompts > 1:
-        return error_interval(record.value, error, prompts, level)
-    return centred_interval(record.value, record.replicates, level)
+        return error_interval(value, error, prompts, level)
+    return centred_interval(value, record.replicates, level)
 
 
 def _cell(found: Gathered, interval: Interval | None) -> Cell:

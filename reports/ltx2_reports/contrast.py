@@ -178,13 +178,15 @@ def _common(first: Run, second: Run, wanted: Sequence[str] | None) -> tuple[list
         )
     if wanted is not None:
         return list(dict.fromkeys(wanted)), []
-    lonely = [(label, sorted(mine - other)) for label, mine, other in (("A", *scored), ("B", *reversed(scored)))]
+    lonely = (("A", sorted(scored[0] - scored[1])), ("B", sorted(scored[1] - scored[0])))
     return sorted(scored[0] & scored[1]), [f"{', '.join(ids)}: scored in {label} only" for label, ids in lonely if ids]
 
 
 def _refuse_mixed(first: Run, second: Run, names: Sequence[str], wanted: Sequence[str]) -> tuple[list[str], list[str]]:
     """Timings of two machines, and sets of different size, are left out; everything else that differs is refused."""
-    kept, left_out, refused = [], [], []
+    kept: list[str] = []
+    left_out: list[str] = []
+    refused: list[str] = []
     for name in names:
         fields = protocol_differences(first, second, name)
         if not fields:

@@ -60,7 +60,7 @@ def cells(contrast: Contrast) -> tuple[str, ...]:
 def category_rows(contrasts: Contrasts) -> list[tuple[str, ...]]:
     """Primary metrics by category: metric, category, difference, interval, prompts; of all where none is primary."""
     chosen = [c for c in contrasts.contrasts if c.primary] or list(contrasts.contrasts)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for contrast in chosen:
         for part in contrast.categories:
             _, _, difference, limits, _ = shown_values(replace(contrast, difference=part.difference))

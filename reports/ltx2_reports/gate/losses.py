@@ -5,7 +5,7 @@ import re
 
 from ltx2_reports.contrast import Contrast, Contrasts
 from ltx2_reports.gate.policy import NORMAL_FLOOR, MetricPolicy, Policy, PolicyDirection
-from ltx2_reports.gate.verdict import Loss, Verdict, t_test
+from ltx2_reports.gate.verdict import Loss, Outcome, Verdict, t_test
 from ltx2_reports.records import MetricSpec, Run
 from ltx2_reports.statistics import SEED, sign_flip_p, standard_error
 
@@ -138,7 +138,7 @@ def clips_verdict(first: Run, second: Run, policy: Policy) -> Verdict:
     why = (
         f"{shares[1]:.1%} of the clips failed, {shares[0]:.1%} in the baseline; tolerated more: {policy.max_failed:.1%}"
     )
-    outcome = "regressed" if beyond > policy.max_failed + 1e-9 else "passed"
+    outcome: Outcome = "regressed" if beyond > policy.max_failed + 1e-9 else "passed"
     return Verdict(metric="clips", title="Clips that were made", outcome=outcome, why=why)
 
 

@@ -4,13 +4,13 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ltx2_reports.validation import Validation
 
-POLICY_SCHEMA = 1
+POLICY_SCHEMA: Final = 1
 NORMAL_FLOOR = 2.5758
 """A floor bounds a normal error with 99 % confidence: so many of its standard deviations."""
 PolicyDirection = Literal["up", "down", "zero", "same"]

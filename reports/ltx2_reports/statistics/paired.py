@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from ltx2_reports.statistics.draws import RESAMPLES, SEED, Array, every_flipped_sum, flipped_sums
@@ -125,7 +126,7 @@ def _ps_of_length(columns: list[Array], length: int, alternative: Alternative, f
     return [float(share) for share in shares]
 
 
-def _at_least(found: Array, slack: Array, alternative: Alternative) -> Callable[[Array], Array]:
+def _at_least(found: Array, slack: Array, alternative: Alternative) -> Callable[[Array], NDArray[np.bool_]]:
     if alternative == "two-sided":
         return lambda drawn: np.abs(drawn) >= np.abs(found) - slack
     return (

@@ -1,0 +1,128 @@
+"""`compare` and `gate` as a user types them: exit codes, one-sentence errors, and the example workflow."""
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from ltx2_eval import cli
+
+EXAMPLE = Path(__file__).parents[3] / "examples/github-actions/gate.yml"
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in this process; exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["ltx2-eval", *map(str, words)])
+        capsys.readouterr()
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        return int(code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def runs(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two runs of noise on six prompts and two seeds, the second with other seeds' noise; nothing of them is timed."""
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    folders = []
+    for name in ("old", "new"):
+        world.go(tmp_path / name)
+        folders.append(tmp_path / name)
+    return folders[0], folders[1]
+
+
+def test_runs_are_compared(command: Any, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    code, out, _ = command("compare", *runs, "--json", "--out", tmp_path / "made")
+    found = {row["metric"]: row for row in json.loads(out)["metrics"]}
+    assert code == 0
+    assert found["brightness"]["sentence"] == "A and B are equal on every one of the 4 prompts."
+    assert found["colour_distance"]["difference"] == 0.0
+    assert json.loads((tmp_path / "made/compare.json").read_text()) == json.loads(out)
+    assert "no prompt has a value on both sides" in (tmp_path / "made/compare.md").read_text()
+
+
+def _policy(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "gate.toml"
+    path.write_text(text)
+    return path
+
+
+def test_equal_runs_pass_and_reports_are_written(command: Any, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    policy = _policy(tmp_path, "[metrics.brightness]\nrelative = 0.05\n")
+    reports = [tmp_path / f"gate.{suffix}" for suffix in ("xml", "md", "json", "sarif")]
+    words = [word for path in reports for word in ("--report", path)]
+    code, out, _ = command("gate", runs[1], "--against", runs[0], "--policy", policy, *words)
+    assert (code, "✓ brightness" in out) == (0, True)
+    assert all(path.stat().st_size for path in reports)
+
+
+def test_a_metric_without_values_does_not_pass(command: Any, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    policy = _policy(tmp_path, "[metrics.shy]\nabsolute = 1\n")
+    code, out, _ = command("gate", "check", runs[1], "--against", runs[0], "--policy", policy, "--json")
+    assert code == 3
+    assert json.loads(out)["verdicts"][-1]["why"].startswith("no prompt has a value on both sides: 8 clips left out")
+
+
+def test_a_known_metric_that_was_not_scored_does_not_pass(
+    command: Any, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    policy = _policy(tmp_path, "[metrics.av_align]\nabsolute = 1\n")
+    code, out, _ = command("gate", runs[1], "--against", runs[0], "--policy", policy)
+    assert code == 3
+    assert "not scored in the baseline and the run" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gate", "new", "--against", "old", "--policy", "absent.toml"], "absent.toml"),
+        (["gate", "new", "--against", "nowhere", "--policy", "gate.toml"], "not a run folder"),
+        (["gate", "new", "--against", "old", "--policy", "gate.toml"], "Did you mean 'brightness'?"),
+        (
+            ["gate", "new", "--against", "old", "--policy", "gate.toml", "--report", "x.pdf"],
+            "expected a name that ends",
+        ),
+        (["compare", "old", "new", "--primary", "brightnes"], "Did you mean 'brightness'?"),
+        (["compare", "old", "new", "--metric", "fvd"], "not scored in A and B"),
+        (["gate", "calibrate", "old", "new"], "hold the same clips"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    command: Any, runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    _policy(tmp_path, "[metrics.brightnes]\nrelative = 0.05\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(*words)
+    assert code in (1, 2)
+    assert (out, said in err, err.count("\n")) == ("", True, 1)
+
+
+def _lines(workflow: dict[str, Any]) -> Iterator[list[str]]:
+    for step in workflow["jobs"]["gate"]["steps"]:
+        for line in step.get("run", "").splitlines():
+            if line.strip().startswith("ltx2-eval"):
+                yield shlex.split(line)[1:]
+
+
+def test_the_example_workflow_uses_commands_that_exist() -> None:
+    group = typer.main.get_command(cli.app)
+    lines = list(_lines(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))))
+    assert [words[0] for words in lines] == ["run", "gate"]
+    for words in lines:
+        found, rest = group, list(words)
+        while hasattr(found, "commands"):
+            context = found.make_context("", rest)
+            _, found, rest = found.resolve_command(context, [*context._protected_args, *context.args])
+        found.make_context("", rest)  # raises where an option or a value is not understood
