@@ -23,16 +23,17 @@ def main() -> None:
     columns = [{f"{place:04}": [float(v)] for place, v in enumerate(row)} for row in values]
     before = _peak_bytes()
     seconds = []
+    started = time.process_time()
     for _ in range(REPEATS):
         began = time.perf_counter()
         mean_intervals(columns)
         middle = time.perf_counter()
         sign_flip_ps(list(values - 2))
         seconds.append((middle - began, time.perf_counter() - middle))
+    processor_s = (time.process_time() - started) / REPEATS
     bootstrap, flips = (statistics.median(part) for part in zip(*seconds, strict=True))
-    print(
-        f"{RESAMPLES} draws x {PROMPTS} prompts x {METRICS} metrics: bootstrap {bootstrap:.2f} s, sign flips {flips:.2f} s"
-    )
+    print(f"{RESAMPLES} draws x {PROMPTS} prompts x {METRICS} metrics, median of {REPEATS}:")
+    print(f"bootstrap {bootstrap:.2f} s, sign flips {flips:.2f} s; {processor_s:.2f} s of processor time for both")
     print(f"peak memory {_peak_bytes() / 1e6:.0f} MB, of which before {before / 1e6:.0f} MB")
     print(f"ratio: {BAR_S / (bootstrap + flips):.2f}")
 
