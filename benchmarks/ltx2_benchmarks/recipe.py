@@ -127,8 +127,8 @@ def load_recipe(name: str) -> Recipe:
         raise ValueError(unknown("recipe", name, list_recipes()))
     if not path.is_file():
         raise ValueError(f"recipe {shown(name)}: there is no such file; embedded: {', '.join(list_recipes())}")
-    with path.open("rb") as file:
-        return parse_recipe(file.read(_MAX_BYTES + 1), path.stem)
+    with path.open("rb") as opened:
+        return parse_recipe(opened.read(_MAX_BYTES + 1), path.stem)
 
 
 def parse_recipe(data: bytes, name: str) -> Recipe:

@@ -148,7 +148,7 @@ def nvml_handle(device: str) -> tuple[Any, Any] | None:
     import torch
 
     try:
-        import pynvml
+        import pynvml  # type: ignore[import-not-found, unused-ignore]
 
         pynvml.nvmlInit()
         properties = torch.cuda.get_device_properties(device)

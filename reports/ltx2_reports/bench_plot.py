@@ -3,7 +3,12 @@
 import io
 from typing import Any
 
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "ltx2-eval", "text.parse_math": False, "font.size": 10}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ltx2-eval",
+    "text.parse_math": False,
+    "font.size": 10,
+}
 
 
 def scaling_svg(summary: dict[str, Any]) -> str | None:

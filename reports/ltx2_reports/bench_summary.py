@@ -1,6 +1,5 @@
 """What bench records say together: one row per case, ratios between models, what a published time implies, cost."""
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -226,13 +225,3 @@ def _difference(records: Sequence[BenchRecord]) -> dict[str, Any] | None:
         "pairs": found.pairs,
         "verdict": found.verdict,
     }
-
-
-def median_spread(records: Sequence[BenchRecord]) -> float | None:
-    """Median over the cases of the quartiles' distance to the median; None where nothing was timed."""
-    spreads = [
-        (timing.quartile_high_s - timing.quartile_low_s) / timing.median_s
-        for record in records
-        if (timing := record.timing) is not None and timing.median_s > 0
-    ]
-    return statistics.median(spreads) if spreads else None

@@ -78,7 +78,14 @@ def percent(value: float | None) -> str:
 def _sizes(summary: dict[str, Any]) -> Table:
     gpus = {case["roofline_gpu"] for case in summary["cases"]} - {None}
     gpu = ", ".join(sorted(gpus))
-    head = ("case", "parameters (1e9)", "tokens video + audio + text", "TFLOP per forward", "linear", "attention")
+    head: tuple[str, ...] = (
+        "case",
+        "parameters (1e9)",
+        "tokens video + audio + text",
+        "TFLOP per forward",
+        "linear",
+        "attention",
+    )
     head += ("attention's share", "weights (GB)", "need (GiB, estimate)")
     head += (f"seconds at best on {gpu}", "bound by") if gpu else ()
     rows = []

@@ -70,9 +70,3 @@ def _roofline(case: Case, flops: int, traffic: int, gpu: Gpu) -> dict[str, objec
         "roofline_gpu": gpu.name,
         "roofline_bound": "compute" if compute >= memory else "memory",
     }
-
-
-def largest_that_fits(estimates: Mapping[str, BenchEstimate], budget_bytes: float) -> str | None:
-    """The name of the case with the most video tokens whose need lies within a budget, or None."""
-    fitting = [name for name, found in estimates.items() if found.memory_bytes <= budget_bytes]
-    return max(fitting, key=lambda name: estimates[name].tokens["video"], default=None)

@@ -15,7 +15,6 @@ from ltx2_eval.bench.int8 import Int8Linear
 
 SEED = 20_260_106
 _BIAS_SCALE = 0.02
-QUANTISED = ("fp8", "int8")
 
 
 def materialise(
@@ -61,7 +60,7 @@ def _buffer(buffer: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def _quantised(layer: nn.Linear, storage: str) -> nn.Module:
-    kind = {"fp8": Fp8Linear, "int8": Int8Linear}[storage]
+    kind = Fp8Linear if storage == "fp8" else Int8Linear
     return kind.quantize(layer.weight, layer.bias)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ltx2_benchmarks.hardware import Gpu
-from ltx2_benchmarks.recipe import Recipe, Timing
+from ltx2_benchmarks.recipe import Recipe
 from ltx2_eval.bench.case import Case
 from ltx2_eval.bench.devices import Device, host_peak_bytes
 from ltx2_eval.bench.models import BenchModel, Workload, bench_model
@@ -231,11 +231,6 @@ class Session:
             estimate=estimate,
             **fields,
         )
-
-
-def timing_rule(recipe: Recipe, **changes: float | None) -> Timing:
-    """The recipe's rule with what the command line says otherwise."""
-    return recipe.timing.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
 
 def _per_call(energy: Energy | None, calls: int) -> BenchEnergy:
