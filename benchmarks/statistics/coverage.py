@@ -21,6 +21,8 @@ SHAPES = (
 )
 METHODS: tuple[Method, ...] = ("expanded", "percentile", "bca", "studentised")
 RESAMPLES = 5000
+SHIFT = 0.2
+"""Of generated features, near the reference: the hard case, where the kernel distance is small and skewed."""
 
 
 def by_prompt(values: Array) -> dict[str, list[float]]:
@@ -109,9 +111,8 @@ def main() -> None:
         for prompts in (12, 60):
             line(shape.name, prompts, 4, differences(shape, prompts, 4, studies))
     print("\n| KAD | prompts x seeds | value, U-statistic | difference | value, replicates |\n|---|---|---|---|---|")
-    for shift in (0.2, 0.5):
-        for prompts, seeds in ((60, 1), (60, 2)):
-            line(f"shifted by {shift}", prompts, seeds, *kernel(prompts, seeds, shift, studies))
+    for seeds in (1, 2):
+        line(f"shifted by {SHIFT}", 60, seeds, *kernel(60, seeds, SHIFT, studies))
 
 
 if __name__ == "__main__":
