@@ -257,7 +257,7 @@ TEMPORAL_UPSAMPLER_X2 = UpsamplerConfig(
 
 NANO = LTX2Config(
     transformer=TransformerConfig(
-        num_layers=6,
+        num_layers=4,
         num_attention_heads=4,
         attention_head_dim=32,
         audio_attention_head_dim=24,

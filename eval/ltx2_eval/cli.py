@@ -51,7 +51,7 @@ def run(
     model: options.Models = None,
     suite: options.SuiteName = "world",
     metric: options.Metrics = None,
-    profile: options.Profile = "offline",
+    profile: options.RunProfile = "",
     reference: options.ReferenceName = "world:24",
     seed: options.Seeds = None,
     limit: options.Limit = None,

@@ -44,6 +44,7 @@ def prompt_refs(prompts: tuple[Prompt, ...]) -> tuple[PromptRef, ...]:
             language=prompt.language,
             visual_text=prompt.visual_text,
             audio_text=prompt.audio_text,
+            world=prompt.expectations.world,
         )
         for prompt in prompts
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_benchmarks.prompt import Expectations
 from ltx2_benchmarks.suite import Prompt, Suite
 from ltx2_eval.environment import environment
 from ltx2_eval.extractors.pool import ExtractorPool
@@ -143,7 +144,12 @@ def prompts_of(spec: RunSpec) -> dict[str, Prompt]:
     """The prompts as the run recorded them, so that scoring now or later sees the same; foreign ids are file names."""
     return {
         ref.id: Prompt.model_construct(
-            id=ref.id, text=ref.text, visual_text=ref.visual_text, audio_text=ref.audio_text, language=ref.language
+            id=ref.id,
+            text=ref.text,
+            visual_text=ref.visual_text,
+            audio_text=ref.audio_text,
+            language=ref.language,
+            expectations=Expectations(world=ref.world),
         )
         for ref in spec.prompts
         if ref.text

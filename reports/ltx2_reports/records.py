@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from ltx2_reports.store import DamagedError, Journal, canonical_hash, read_journal, read_sealed, write_sealed
 
@@ -21,8 +21,6 @@ RECORDS_FILE = "records.jsonl"
 CLIPS_FOLDER = "clips"
 FEATURES_FOLDER = "features"
 LATENTS_FOLDER = "latents"
-STANDARD_ERROR = "standard_error"
-"""Key in the details of a set metric's value, of metrics whose variance has a closed form."""
 
 T = TypeVar("T")
 
@@ -259,6 +257,8 @@ class PromptRef(Record):
     """What is seen, where the suite says it apart."""
     audio_text: str | None
     """What is heard, where the suite says it apart."""
+    world: dict[str, JsonValue] = {}
+    """What the prompt promises exactly, for checkers that know its form; empty for most prompts."""
 
 
 class SuiteRef(Record):

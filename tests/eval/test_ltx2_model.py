@@ -10,7 +10,7 @@ import pytest
 from ltx2.nano import write_untrained
 from ltx2_eval.models.base import GenerationRequest
 from ltx2_eval.models.ltx2 import LTX2Model
-from ltx2_eval.models.nano_files import nano_folder
+from ltx2_eval.models.nano_files import untrained_nano_folder
 
 REQUEST = GenerationRequest(
     sample="p-s0", prompt_id="p", prompt="A bell.", seed=0, num_frames=9, height=64, width=64, fps=Fraction(24)
@@ -22,7 +22,7 @@ BAD = {
     "seed": (-1, "seed is -1; it must be from 0"),
 }
 BAD_SETTINGS = {
-    "guidance=ltx2-default": "STG names block 29; the model has blocks 0 to 5",
+    "guidance=ltx2-default": "STG names block 29; the model has blocks 0 to 3",
     "schedule=distilled,steps=20": "the schedule has 8 steps, settings ask for 20",
 }
 
@@ -148,7 +148,7 @@ def test_the_identity_holds_the_numbers_of_the_guidance():
 @pytest.mark.parametrize("damage", ["cut", "no receipt", "lost"])
 def test_a_folder_torn_by_a_power_cut_is_written_again(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("LTX2_EVAL_CACHE", str(tmp_path))
-    folder = nano_folder()
+    folder = untrained_nano_folder()
     whole = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert len(whole) == 7
     weights = folder / "text_encoder/model.safetensors"
@@ -158,7 +158,7 @@ def test_a_folder_torn_by_a_power_cut_is_written_again(tmp_path, monkeypatch, da
         weights.unlink()
     else:
         (folder / "receipt.json").unlink()
-    assert nano_folder() == folder
+    assert untrained_nano_folder() == folder
     assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == whole
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -167,8 +167,8 @@ def test_a_folder_that_is_whole_is_left_as_it_is():
     def times(folder):
         return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
-    before = times(nano_folder())
-    assert times(nano_folder()) == before
+    before = times(untrained_nano_folder())
+    assert times(untrained_nano_folder()) == before
 
 
 SMALL_TWO_STAGE = dataclasses.replace(REQUEST, height=128, width=128)

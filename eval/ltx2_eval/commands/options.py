@@ -11,12 +11,20 @@ Models = Annotated[
         "--model",
         "-m",
         help="[LABEL=]MODEL; repeat to compare. See `ltx2-eval list models`.",
-        show_default="the demo's three",
+        show_default="the demo's",
     ),
 ]
 SuiteName = Annotated[str, typer.Option("--suite", "-s", help="Embedded suite, or a .jsonl, .csv or .txt of prompts.")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric id; repeat. Default: the profile's.")]
-Profile = Annotated[str, typer.Option(help="Named set of metrics: offline, default, dsp.")]
+Profile = Annotated[str, typer.Option(help="Named set of metrics: offline, default, nano, dsp.")]
+RunProfile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        help="Named set of metrics: offline, default, nano, dsp.",
+        show_default="nano for suites of the procedural world, else offline",
+    ),
+]
 ReferenceName = Annotated[str, typer.Option(help="Reference set of FVD, FAD, ...: world:COUNT or a folder of clips.")]
 Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help="Seed; repeat for several per prompt.", show_default="0")

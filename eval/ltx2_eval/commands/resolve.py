@@ -24,7 +24,16 @@ from ltx2_reports.store import canonical_hash
 
 CONTAINERS = get_args(Container)
 RUNS_FOLDER = Path("ltx2-eval-runs")
-DEFAULT_MODELS = ("nano=ltx2:nano", "nano-unguided=ltx2:nano@guidance=none", "world=world")
+DEFAULT_MODELS = (
+    "nano=ltx2:nano",
+    "nano-unguided=ltx2:nano@guidance=none",
+    "nano-4-steps=ltx2:nano@steps=4",
+    "nano-bf16=ltx2:nano@dtype=bfloat16",
+    "nano-untrained=ltx2:nano-untrained@steps=4",
+    "world=world",
+)
+OFFLINE, WORLDLY = "offline", "nano"
+"""Profiles of a run that names none: for any prompts, and for prompts of the procedural world."""
 FALLBACK_SHAPE = ClipShape(num_frames=None, height=512, width=768, fps="24")
 
 
@@ -68,7 +77,7 @@ def check_words(given: Given) -> None:
     if given.get("reference"):
         check_reference(given.reference)
     if "profile" in given:
-        chosen(given.metric or (), given.profile)
+        chosen(given.metric or (), given.profile or OFFLINE)
     device_of(given.device)
 
 
@@ -84,9 +93,19 @@ def systems_of(given: Given, suite: Suite) -> list[System]:
 
 
 def _default_models(suite: Suite, seeds: tuple[int, ...]) -> tuple[str, ...]:
-    """The demo's three; without the world where it has no clip: prompts without scenes, or several seeds."""
-    has_world = len(seeds) == 1 and all(prompt.scene is not None for prompt in suite.prompts)
-    return DEFAULT_MODELS if has_world else DEFAULT_MODELS[:2]
+    """The demo's; without the world where it has no clip: prompts without scenes, or several seeds."""
+    has_world = len(seeds) == 1 and _is_world(suite)
+    return DEFAULT_MODELS if has_world else DEFAULT_MODELS[:-1]
+
+
+def profile_of(given: Given, suite: Suite) -> str:
+    """The profile named, else the one that fits the suite."""
+    profile: str = given.profile or (WORLDLY if _is_world(suite) else OFFLINE)
+    return profile
+
+
+def _is_world(suite: Suite) -> bool:
+    return all(prompt.scene is not None for prompt in suite.prompts)
 
 
 def _seeds(given: Given) -> tuple[int, ...]:
@@ -110,9 +129,9 @@ def generation_plan(given: Given, suite: Suite, systems: list[System]) -> Genera
     )
 
 
-def scoring_plan(given: Given, container: Container) -> ScoringPlan:
-    """What to compute; fetches weights first where --pull says so."""
-    entries = chosen(given.metric or (), given.profile)
+def scoring_plan(given: Given, container: Container, profile: str | None = None) -> ScoringPlan:
+    """What to compute: the metrics named, or those of `profile` (default: the one given); fetches weights if asked."""
+    entries = chosen(given.metric or (), profile or given.profile)
     if given.pull:
         pull_for(entries)
     pool = ExtractorPool(device_of(given.device))

@@ -8,6 +8,7 @@ from ltx2_eval.commands.resolve import (
     check_words,
     generation_plan,
     output_folder,
+    profile_of,
     scoring_plan,
     suite_of,
     systems_of,
@@ -29,7 +30,7 @@ def run_command(given: Given) -> None:
     plan = generation_plan(given, suite, systems)
     for system in systems:
         check_plan(samples(suite, plan.seeds), system.model, plan.clip)
-    scoring = scoring_plan(given, plan.container)
+    scoring = scoring_plan(given, plan.container, profile_of(given, suite))
     out = _folder(given, plan, systems)
     runs = [_one(out, system, plan, scoring) for system in systems]
     show_report(runs, out, given)

@@ -6,27 +6,33 @@ from collections.abc import Iterable
 from typing import Any
 
 from ltx2_benchmarks.nearest import unknown
-from ltx2_eval.metrics import catalogue_features, catalogue_signal
+from ltx2_eval.metrics import catalogue_features, catalogue_nano, catalogue_signal
 from ltx2_eval.metrics.base import ClipMetric, MetricEntry
 
 ENTRY_POINTS = "ltx2_eval.metrics"
 
 BUILT_IN: dict[str, MetricEntry] = {
-    entry.spec.id: entry for entry in (*catalogue_features.ENTRIES, *catalogue_signal.ENTRIES)
+    entry.spec.id: entry for entry in (*catalogue_features.ENTRIES, *catalogue_nano.ENTRIES, *catalogue_signal.ENTRIES)
 }
 
 _SIGNAL = tuple(entry.spec.id for entry in catalogue_signal.ENTRIES)
 _PACKAGED = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
+_NANO = tuple(entry.spec.id for entry in catalogue_nano.ENTRIES)
 _HUB = ("clip_tv", "clap_ta")
 
 PROFILES: dict[str, tuple[str, ...]] = {
     "offline": (*_PACKAGED, *_SIGNAL),
     "default": (*_PACKAGED, *_HUB, *_SIGNAL),
+    "nano": (*_PACKAGED, *_NANO, *_SIGNAL),
     "dsp": _SIGNAL,
 }
-"""offline: weights from packages only. default: an expert's choice, licence-clean. dsp: no weights at all."""
+"""offline: weights from packages only. default: an expert's choice, licence-clean. nano: for clips
+meant to be of the procedural world, offline too. dsp: no weights at all."""
 
-PRIMARY = ("fvd", "kvd", "fad_soundnet", "kad_soundnet", "clip_tv", "clap_ta", "av_offset_ms", "av_align")
+PRIMARY = (
+    *("world_kept", "world_colour", "world_sound", "nano_tv", "nano_ta"),
+    *("fvd", "kvd", "fad_soundnet", "kad_soundnet", "clip_tv", "clap_ta", "av_offset_ms", "av_align"),
+)
 """First in tables, in this order."""
 
 HEADLINES = (*PRIMARY, "audio.loudness_lufs", "runtime.generate_s", "runtime.peak_bytes")

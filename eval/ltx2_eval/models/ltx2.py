@@ -1,6 +1,7 @@
 """`ltx2[:TARGET][@key=value,...]`: our implementation of LTX-2 as a model of the harness.
 
-The target is `nano` (bundled, the default) or a checkpoint, file or folder, in the published layout. Settings:
+The target is `nano` (bundled, the default), `nano-untrained` (the same with random weights, to compare with) or a
+checkpoint, file or folder, in the published layout. Settings:
 
 - `pipeline`: `one-stage` (default), `distilled`, `two-stage`, `distilled-two-stage`, `hq` or `tiled`, which the other
   settings change;
@@ -30,7 +31,7 @@ from ltx2_eval.models.ltx2_settings import (
     sampling_settings,
 )
 from ltx2_eval.models.ltx2_work import work_of
-from ltx2_eval.models.nano_files import nano_folder
+from ltx2_eval.models.nano_files import nano_folder, untrained_nano_folder
 from ltx2_eval.models.settings import split_settings
 from ltx2_reports.records import ClipShape, Scalar, Stage
 from ltx2_reports.store import canonical_hash, file_hash
@@ -43,11 +44,14 @@ if TYPE_CHECKING:
     from ltx2.sample import Progress as SamplerProgress
 
 NANO = "nano"
-NANO_SHAPE = ClipShape(num_frames=49, height=96, width=96, fps="24")
+UNTRAINED = "nano-untrained"
+NANO_SHAPE = ClipShape(num_frames=49, height=64, width=64, fps="24")
+"""What the bundled model was trained for; other sizes run, and mean nothing."""
 NANO_TWO_STAGE_SHAPE = ClipShape(num_frames=49, height=128, width=128, fps="24")
 FULL_SHAPE = ClipShape(num_frames=None, height=512, width=768, fps="24")
 FULL_TWO_STAGE_SHAPE = ClipShape(num_frames=None, height=1024, width=1536, fps="24")
 
+_NANO_FOLDERS = {NANO: nano_folder, UNTRAINED: untrained_nano_folder}
 _ENCODER_SUFFIXES = (".safetensors", ".json", ".model", ".txt")
 """What a language model and its tokenizer are loaded from."""
 
@@ -57,7 +61,8 @@ class LTX2Model:
 
     def __init__(self, target: str, *, device: str = "cpu") -> None:
         name, given = split_settings(target)
-        self._is_nano = name in ("", NANO)
+        self._name = name or NANO
+        self._is_nano = self._name in _NANO_FOLDERS
         check_options(given)
         self._options = {**PLAIN, **given}
         self._device = device
@@ -72,7 +77,7 @@ class LTX2Model:
 
     @functools.cached_property
     def _path(self) -> Path:
-        return nano_folder() if self._named is None else self._named
+        return _NANO_FOLDERS[self._name]() if self._named is None else self._named
 
     @property
     def _encoder(self) -> Path:
@@ -217,7 +222,8 @@ def _existing(name: str) -> Path:
     path = Path(name).expanduser()
     if not path.exists():
         raise ValueError(
-            f"model ltx2:{name}: there is no such file; expected nano, a .safetensors file or a folder with one"
+            f"model ltx2:{name}: there is no such file; expected nano, nano-untrained, a .safetensors file or a folder "
+            "with one"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""The bundled model as files: written into the cache on first use, then checked and kept."""
+"""The small model as files: trained, from the package; or untrained, written into the cache and then kept."""
 
 import json
 import tempfile
@@ -13,7 +13,20 @@ _RECEIPT = "receipt.json"
 
 
 def nano_folder() -> Path:
-    """Folder of the bundled model: written from a seed on first use (the weights are untrained), then kept."""
+    """Folder of the trained model that the package brings.
+
+    Raises:
+        ValueError: the installation lacks it.
+    """
+    from ltx2.bundled import NANO_FOLDER
+
+    if not NANO_FOLDER.is_dir():
+        raise ValueError(f"{NANO_FOLDER} is missing; install ltx2-eval again, or name ltx2:nano-untrained")
+    return NANO_FOLDER
+
+
+def untrained_nano_folder() -> Path:
+    """Folder of the same model with random weights: written from a seed on first use, then kept."""
     from ltx2.config import NANO, NANO_SPATIAL_UPSAMPLER
     from ltx2.nano import write_untrained
     from ltx2.nano_vocabulary import build_tokenizer

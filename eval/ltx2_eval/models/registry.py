@@ -73,7 +73,7 @@ def _world(name: ModelName, context: ModelContext) -> Model:
 
 KINDS: dict[str, ModelKind] = {
     "ltx2": ModelKind(
-        usage="ltx2 | ltx2:nano | ltx2:FILE.safetensors [@pipeline=NAME,steps=N,guidance=NAME,...]",
+        usage="ltx2 | ltx2:nano | ltx2:nano-untrained | ltx2:FILE.safetensors [@pipeline=NAME,steps=N,...]",
         title="LTX-2, our implementation; without a target the bundled nano model",
         load=_ltx2,
     ),

@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ltx2.checkpoint import Modules, save
-from ltx2.nano import CHECKPOINT_NAME, TEXT_ENCODER_NAME, write_text_encoder
+from ltx2.nano import CHECKPOINT_NAME, TEXT_ENCODER_NAME, UPSAMPLER_NAME, untrained_upsampler, write_text_encoder
+from ltx2.upsampler_checkpoint import save_upsampler
 from ltx2_eval.nano.stages import (
     Recipe,
     finished_audio_vae,
@@ -24,7 +25,9 @@ _DTYPE = torch.bfloat16
 
 
 def assemble_model(recipe: Recipe, folder: Path) -> Path:
-    """Write `ltx2-nano.safetensors` and `text_encoder/`, which `ltx2.Pipeline.load` reads.
+    """Write `ltx2-nano.safetensors`, `text_encoder/` and `spatial_upsampler/`, which `ltx2.Pipeline.load` reads.
+
+    The upsampler is no stage of the recipe: its weights are random, so that two stages run, and no more than that.
 
     Raises:
         ValueError: A stage has not been trained to its end.
@@ -40,6 +43,8 @@ def assemble_model(recipe: Recipe, folder: Path) -> Path:
     )
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / CHECKPOINT_NAME, modules, dtype=_DTYPE)
+    (folder / UPSAMPLER_NAME).parent.mkdir(exist_ok=True)
+    save_upsampler(folder / UPSAMPLER_NAME, untrained_upsampler(recipe.seed))
     text_encoder = folder / TEXT_ENCODER_NAME
     write_text_encoder(text_encoder, recipe.config.text, recipe.seed)
     tensors = {

@@ -50,7 +50,7 @@ def evaluate_model(
     Args:
         model: Folder of the model.
         report: File to write.
-        prompts: How many prompts of suite nano; 0 for all.
+        prompts: How many prompts, taken evenly from suite nano; 0 for all.
         clips: Held-out clips of the round trips; the extractors are measured on at least 100.
         steps: Sampling steps of the full samples.
         extractors: Folder of the extractors' weights; the package's own if None.
@@ -59,7 +59,7 @@ def evaluate_model(
         All figures, in the order of the report.
     """
     suite = load_suite(SUITE).prompts
-    chosen = suite[:prompts] if prompts else suite
+    chosen = suite[:: max(1, len(suite) // prompts)][:prompts] if prompts else suite
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch)
         figures = _figures(model, chosen, data, clips, steps, extractors or extractor_folder())
