@@ -52,14 +52,15 @@ def _peaks(clip: Clip, duration_s: float) -> str:
 def _sound_onsets_s(clip: Clip) -> NDArray[np.float64]:
     if clip.audio is None or clip.rate_hz is None:
         return np.zeros(0)
-    return clip.audio_start_s + HOP_S * pick_onsets(onset_strength(clip.audio, clip.rate_hz))
+    onsets_s = HOP_S * pick_onsets(onset_strength(clip.audio, clip.rate_hz)).astype(np.float64)
+    return clip.audio_start_s + onsets_s
 
 
 def _motion_onsets_s(clip: Clip) -> NDArray[np.float64]:
     if clip.video is None or clip.fps is None or len(clip.video) < 2:
         return np.zeros(0)
     found = pick_changes(sudden_rise(visual_change(clip.video)), float(clip.fps))
-    return np.asarray(change_times_s(clip.times_s)[found], np.float64)
+    return change_times_s(clip.times_s)[found]
 
 
 def _marks(times_s: NDArray[np.float64]) -> tuple[float, ...]:

@@ -54,6 +54,14 @@ def _entry(
     )
 
 
+_Row = tuple[str, str, Literal["video", "audio"], str]
+
+
+def _rows(*rows: _Row) -> tuple[_Row, ...]:
+    """Metric, title, stream and extractor."""
+    return rows
+
+
 _DISTANCES = tuple(
     _entry(
         metric,
@@ -68,7 +76,7 @@ _DISTANCES = tuple(
         least_n=129,
         settings={"dimension": 128},
     )
-    for metric, title, stream, extractor in (
+    for metric, title, stream, extractor in _rows(
         ("nano_fvd", "Fréchet video distance (nano towers)", "video", "nano-video"),
         ("nano_fad", "Fréchet audio distance (nano towers)", "audio", "nano-audio"),
     )
@@ -86,7 +94,7 @@ _ALIGNMENT = tuple(
         extractor=extractor,
         aggregation="whole-clip",
     )
-    for metric, title, stream, extractor in (
+    for metric, title, stream, extractor in _rows(
         ("nano_tv", "Alignment of text and video (nano towers)", "video", "nano-video"),
         ("nano_ta", "Alignment of text and audio (nano towers)", "audio", "nano-audio"),
     )
