@@ -228,7 +228,8 @@ def test_without_models_a_suite_without_scenes_leaves_the_world_out(ltx2_eval, t
         "generate", "--suite", "smoke", "--limit", "1", "--frames", "9", "--seed", "0", "--seed", "1", "--out", "r"
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["nano", "nano-unguided"]
+    made = sorted(path.name for path in (tmp_path / "r").iterdir())
+    assert made == ["nano", "nano-4-steps", "nano-bf16", "nano-unguided", "nano-untrained"]
 
 
 def test_a_metric_asked_for_by_name_that_cannot_be_had_is_a_failure(ltx2_eval):
