@@ -28,9 +28,11 @@ def shrunk(stored: Path, folder: Path, scale: float | None) -> tuple[Path, Path]
     """The file with some layers in 8 bits, and the file with the same values in float32."""
     small = load_file(stored)
     wide = dict(small)
-    for layer in [f"model.diffusion_model.transformer_blocks.{i}.{name}" for i in range(6) for name in LAYERS] + [
-        PLAIN
-    ]:
+    for layer in [
+        f"model.diffusion_model.transformer_blocks.{i}.{name}"
+        for i in range(NANO.transformer.num_layers)
+        for name in LAYERS
+    ] + [PLAIN]:
         stored_values = (small[f"{layer}.weight"] / (scale or 1)).clamp(-448, 448).to(FP8)
         small[f"{layer}.weight"] = stored_values
         wide[f"{layer}.weight"] = stored_values.float() * (scale or 1)
@@ -60,7 +62,7 @@ def test_equals_weights_cast_up_while_loading(
 ) -> None:
     small, wide = (load(path, dtype=dtype) for path in shrunk(stored, tmp_path, scale))
     eight_bit = [name for name, layer in small.linears().items() if isinstance(layer, Fp8Linear)]
-    assert len(eight_bit) == 6 * len(LAYERS)
+    assert len(eight_bit) == NANO.transformer.num_layers * len(LAYERS)
     assert not any(isinstance(layer, Fp8Linear) for layer in wide.linears().values())
     assert small.linears()[eight_bit[0]].weight.dtype == FP8
     assert small.transformer.patchify_proj.weight.dtype == dtype  # outside the blocks: cast up at once
