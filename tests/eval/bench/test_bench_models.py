@@ -118,7 +118,7 @@ def test_impossible_cases_are_refused(model, fields, message):
     [
         ("ovi:1", "unknown bench model 'ovi'"),
         ("wan22:14b", "unknown wan22 model '14b'"),
-        ("ltx2:nano@layers=7", "layers is '7'; expected a whole number from 1 to 6"),
+        ("ltx2:nano@layers=7", "layers is '7'; expected a whole number from 1 to 4"),
         ("ltx2:nano@weights=int4", "unknown weights 'int4'"),
         ("ltx2:nano@guidance=much", "unknown guidance 'much'"),
         ("ltx2:nano@colour=red", "unknown ltx2 setting 'colour'"),
