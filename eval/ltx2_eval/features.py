@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ltx2_eval.extractors.base import ExtractorSpec
 from ltx2_eval.media import decoder_id
-from ltx2_reports.store import DamagedError, atomic_path, canonical_hash
+from ltx2_reports.store import DamagedError, atomic_write, canonical_hash
 
 _TENSOR = "features"
 _SEAL = "seal"
@@ -81,8 +81,8 @@ class FeatureCache:
             raise ValueError(f"{spec.id} gave features that are not finite, first in row {row} of {len(features)}")
         path = self.path(file_sha256, spec, weights_sha256)
         features = np.ascontiguousarray(features)
-        with atomic_path(path) as temporary:
-            save_file({_TENSOR: features}, temporary, metadata={_SEAL: _seal(path, features)})
+        # As bytes: safetensors' own writing to a path leaves a temporary file of its own when it is killed.
+        atomic_write(path, save({_TENSOR: features}, metadata={_SEAL: _seal(path, features)}))
 
 
 def _seal(path: Path, features: NDArray[np.float32]) -> str:

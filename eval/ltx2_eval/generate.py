@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ltx2_eval.attempt import attempt
 from ltx2_eval.ledger import LedgerKeeper
@@ -112,7 +112,7 @@ def _write(folder: Path, sample: Sample, generated: Generated, container: Contai
             shutil.copyfile(generated.file, temporary)
     if keep_latents and generated.latents:
         with atomic_path(folder / LATENTS_FOLDER / f"{sample.id}.safetensors") as temporary:
-            save_file(generated.latents, temporary)
+            temporary.write_bytes(save(generated.latents))  # its own writing to a path would leave files when killed
     return name
 
 

@@ -121,5 +121,5 @@ def test_hostile_file_names_are_inert_in_the_report(scored):
     root = scored[3]
     page = (root / "run/report.html").read_text(encoding="utf-8")
     assert "<script>.mp4" not in page
-    assert "prompt =1+1&lt;script&gt;, seed 0" in page
-    assert 'src="../clips/%3D1%2B1%3Cscript%3E.mp4"' in page
+    assert '"=1+1\\u003cscript\\u003e"' in page
+    assert '"../clips/%3D1%2B1%3Cscript%3E.mp4"' in page
