@@ -9,7 +9,8 @@ from typing import Any
 from ltx2_reports.cells import MISSING_WORDS
 from ltx2_reports.comparison import Column, Comparison
 from ltx2_reports.escape import for_json, visible
-from ltx2_reports.numbers import ARROWS, readable_unit
+from ltx2_reports.grid import shown_unit
+from ltx2_reports.numbers import ARROWS
 from ltx2_reports.records import ClipRecord, Run
 from ltx2_reports.traces import Trace, read_traces
 
@@ -57,8 +58,17 @@ def clip_data(comparison: Comparison, runs: Sequence[Run], address: Address) -> 
         for prompt in run.header.spec.prompts
     }
     places = {key: place for place, key in enumerate(prompts)}
+    by_id = [{p.id: places[p.id, p.text] for p in reversed(run.header.spec.prompts)} for run in runs]
     clips = [
-        _clip(run, place, clip, columns, places, reasons, address)
+        _clip(
+            run,
+            place,
+            clip,
+            columns,
+            places.get((clip.prompt_id, texts[place].get(clip.prompt_id, "")), 0),
+            reasons,
+            address,
+        )
         for place, run in enumerate(runs)
         for clip in sorted(run.clips.values(), key=lambda clip: (clip.prompt_id, clip.seed, clip.sample))
     ]
@@ -89,12 +99,8 @@ def _fps(run: Run) -> float:
 
 
 def _metric(column: Column) -> list[Any]:
-    factor, unit = _unit(column)
+    factor, unit = shown_unit(column)
     return [visible(column.metric.title, newline=" "), unit, ARROWS[column.metric.direction], factor, column.metric.id]
-
-
-def _unit(column: Column) -> tuple[float, str]:
-    return readable_unit(column.metric.unit, max((abs(cell.value or 0.0) for cell in column.cells), default=0.0))
 
 
 def _clip(
@@ -102,16 +108,15 @@ def _clip(
     place: int,
     clip: ClipRecord,
     columns: Sequence[Column],
-    prompts: dict[tuple[str, str], int],
+    prompt: int,
     reasons: _Texts,
     address: Address,
 ) -> list[Any]:
     """[prompt, system, seed, address or null, reason or null, values]; a value is a number, null or [reason]."""
-    text = next((prompt.text for prompt in run.header.spec.prompts if prompt.id == clip.prompt_id), "")
     why = reasons.place(f"{MISSING_WORDS[clip.reason.kind]}: {clip.reason.message}") if clip.reason else None
     values = [_value(run, clip, column, reasons) for column in columns]
     where = address(run, clip) if clip.file is not None else None
-    return [prompts.get((clip.prompt_id, text), 0), place, clip.seed, where, why, values]
+    return [prompt, place, clip.seed, where, why, values]
 
 
 def _value(run: Run, clip: ClipRecord, column: Column, reasons: _Texts) -> Any:

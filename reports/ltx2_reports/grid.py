@@ -74,7 +74,7 @@ def difference_rows(comparison: Comparison) -> list[Row]:
 
 
 def _value_row(column: Column) -> Row:
-    factor, unit = _unit(column)
+    factor, unit = shown_unit(column)
     most = max((cell.n for cell in column.cells if cell.value is not None), default=0)
     asked = max(cell.asked for cell in column.cells)
     count = f"{most}/{asked}" if most < asked else str(most)
@@ -82,7 +82,7 @@ def _value_row(column: Column) -> Row:
 
 
 def _difference_row(column: Column, cells: Sequence[Cell]) -> Row:
-    factor, unit = _unit(column)
+    factor, unit = shown_unit(column)
     most = max(cell.difference.prompts for cell in cells if cell.difference is not None)
     return _row(column, unit, str(most), tuple(_difference_text(cell, column, factor, most) for cell in cells))
 
@@ -99,7 +99,8 @@ def _row(column: Column, unit: str, count: str, cells: tuple[CellText, ...]) -> 
     )
 
 
-def _unit(column: Column) -> tuple[float, str]:
+def shown_unit(column: Column) -> tuple[float, str]:
+    """Factor and unit in which all cells of a column are shown."""
     return readable_unit(column.metric.unit, max((abs(cell.value or 0.0) for cell in column.cells), default=0.0))
 
 

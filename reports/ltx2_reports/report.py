@@ -17,6 +17,7 @@ from ltx2_reports.citations import bibtex
 from ltx2_reports.clipdata import clip_data
 from ltx2_reports.comparison import Comparison, compare
 from ltx2_reports.escape import for_html
+from ltx2_reports.exports import write_exports
 from ltx2_reports.media_links import Media, address_of
 from ltx2_reports.published import namesake_tables, protocol_table
 from ltx2_reports.published_render import published_csv, published_latex, published_markdown
@@ -62,6 +63,7 @@ def write_report(
     published: Sequence[Baseline] = (),
     title: str = "",
     is_board: bool = False,
+    exports: Sequence[str] = (),
 ) -> ReportFiles:
     """Write `report.html` (a leaderboard: `index.html`), `table.md`, `.csv`, `.tex`; equal runs give equal bytes.
 
@@ -75,9 +77,10 @@ def write_report(
         published: protocols of published figures to show, with `references.bib`.
         title: heading; empty: the systems' names.
         is_board: whether it is a leaderboard.
+        exports: forms for other programs, of `exports.FORMATS`.
 
     Raises:
-        ValueError: no run, a folder that is no run or is damaged, or an unknown baseline.
+        ValueError: an unknown form, no run, a folder that is no run or is damaged, or an unknown baseline.
     """
     read = [read_run(folder) for folder in runs]
     comparison = compare(read, baseline=baseline, primary=primary)
@@ -97,6 +100,7 @@ def write_report(
     if written.bibtex is not None:
         atomic_write(written.bibtex, bibtex(published))
         atomic_write(out / "published.csv", published_csv(published))
+    write_exports(comparison, out, exports)
     return written
 
 

@@ -11,7 +11,6 @@ from ltx2_eval.console import note
 from ltx2_eval.metrics.catalogue import HEADLINES, PRIMARY
 from ltx2_reports.comparison import compare
 from ltx2_reports.escape import for_json, for_terminal
-from ltx2_reports.exports import write_exports
 from ltx2_reports.media_links import Media
 from ltx2_reports.records import Run, ValueRecord
 from ltx2_reports.render import render_terminal
@@ -55,9 +54,8 @@ def show_report(runs: Sequence[Run], out: Path, given: Given, extras: Extras | N
         published=extras.published,
         title=extras.title,
         is_board=extras.is_board,
+        exports=extras.exports,
     )
-    if extras.exports:
-        write_exports(compare(runs, baseline=view.baseline, primary=view.primary), out, extras.exports)
     if given.json:
         print(for_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
         return
