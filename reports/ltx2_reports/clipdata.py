@@ -65,7 +65,7 @@ def clip_data(comparison: Comparison, runs: Sequence[Run], address: Address) -> 
             place,
             clip,
             columns,
-            places.get((clip.prompt_id, texts[place].get(clip.prompt_id, "")), 0),
+            by_id[place].get(clip.prompt_id, 0),
             reasons,
             address,
         )
