@@ -37,9 +37,15 @@ def _draw(entry, n, seed=0, shift=0.0):
 
 def _value(entry, generated, reference):
     metric = implementation(entry)(**entry.settings)
-    metric.update(torch.as_tensor(generated), real=False)
-    metric.update(torch.as_tensor(reference), real=True)
+    _feed(metric, generated, real=False)
+    _feed(metric, reference, real=True)
     return float(metric.compute())
+
+
+def _feed(metric, rows, real):
+    """Each row a clip of its own."""
+    for row in rows:
+        metric.update(torch.as_tensor(row)[None], real=real)
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -64,10 +70,9 @@ def test_not_finite_is_refused_at_once_and_by_row(entry, bad, row, real):
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_too_few_is_an_error_that_says_so(entry, n, real):
     metric = implementation(entry)(**entry.settings)
-    metric.update(torch.from_numpy(_draw(entry, 5)), real=not real)
-    if n:
-        metric.update(torch.from_numpy(_draw(entry, n)), real=real)
-    with pytest.raises(ValueError, match=f"found {n} rows, at least 2"):
+    _feed(metric, _draw(entry, 5), real=not real)
+    _feed(metric, _draw(entry, n), real=real)
+    with pytest.raises(ValueError, match=f"found {n} (rows|clips), at least 2"):
         metric.compute()
 
 
@@ -95,7 +100,7 @@ def test_order_pieces_and_shards_do_not_change_the_value(entry):
     for i, row in enumerate(np.random.default_rng(2).permutation(40)):
         metrics[i % 2].update(torch.from_numpy(x[row : row + 1]), real=False)
     for i, part in enumerate(np.array_split(y, 7)):
-        metrics[i % 2].update(torch.from_numpy(part), real=True)
+        _feed(metrics[i % 2], part, real=True)
     metrics[0].merge_state(metrics[1])
     assert float(metrics[0].compute()) == pytest.approx(value, rel=1e-6, abs=1e-9)
 

@@ -22,11 +22,12 @@ def _entry(
     extractor: str,
     aggregation: str,
     settings: dict[str, Scalar] | None = None,
+    version: int = 1,
 ) -> MetricEntry:
     code_licence, weight_licence = licences
     spec = MetricSpec(
         id=id,
-        version=1,
+        version=version,
         title=title,
         unit="",
         direction=direction,
@@ -108,8 +109,9 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "Content above 11 kHz, stereo, the picture and the prompt.",
         "kernel:KernelDistance",
         "soundnet-pool5",
-        "mmd2-unbiased-all-windows",
-        {"kernel": "gaussian", "scale": 100.0},
+        "mmd2-unbiased-pairs-of-clips",
+        {"kernel": "gaussian", "scale": 100.0, "clustered": True},
+        version=2,
     ),
     _entry(
         "clip_tv",

@@ -121,8 +121,32 @@ def _not_negative(distance: float, trace: float) -> float:
     return max(distance, 0.0)
 
 
+# A side's state is one tensor of fixed size, (1 + d + d²): count, mean, and a block. While the count is at most d the
+# block's first rows are the centred rows themselves, which keeps the exact path of small sets; beyond, it is their
+# scatter matrix. So memory is bounded by the width alone, and states of any two parts of a set can be merged.
+
+
+def _packed(rows: Tensor) -> Tensor:
+    """The state of (k, d) rows: centred by their own mean, so that a mean far from the origin costs no digits."""
+    mean = rows.mean(dim=0)
+    return _state(len(rows), mean, rows - mean)
+
+
+def _state(count: int, mean: Tensor, centred: Tensor) -> Tensor:
+    d = len(mean)
+    block = centred.T @ centred if count > d else torch.cat([centred, centred.new_zeros(d - count, d)])
+    return torch.cat([mean.new_tensor([count]), mean, block.flatten()])
+
+
+def _opened(state: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Count, mean (d,), and the centred rows (count, d) or, where they are more than d, their scatter (d, d)."""
+    d = (math.isqrt(4 * len(state) - 3) - 1) // 2
+    count, block = int(state[0]), state[d + 1 :].reshape(d, d)
+    return count, state[1 : d + 1], block if count > d else block[:count]
+
+
 def _merged(states: Tensor) -> Tensor:
-    """Merge packed moments (s, 1 + d + d²) of disjoint sets by the rule of Chan, Golub and LeVeque (1979)."""
+    """Merge the states (s, 1 + d + d²) of disjoint sets."""
     total = states[0]
     for other in states[1:]:
         total = _merged_two(total, other)
@@ -130,22 +154,39 @@ def _merged(states: Tensor) -> Tensor:
 
 
 def _merged_two(a: Tensor, b: Tensor) -> Tensor:
-    count = a[0] + b[0]
-    if count == 0:
-        return a
-    d = _width(a)
-    shift = b[1 : d + 1] - a[1 : d + 1]
-    mean = a[1 : d + 1] + shift * (b[0] / count)
-    scatter = a[d + 1 :] + b[d + 1 :] + torch.outer(shift, shift).flatten() * (a[0] * b[0] / count)
-    return torch.cat([count[None], mean, scatter])
+    """Rows as long as they fit, else moments by the rule of Chan, Golub and LeVeque (1979)."""
+    (n, mean_a, block_a), (m, mean_b, block_b) = _opened(a), _opened(b)
+    if not n or not m:
+        return b if not n else a
+    shift = mean_b - mean_a
+    mean = mean_a + shift * (m / (n + m))
+    if n + m <= len(mean):
+        return _state(n + m, mean, torch.cat([block_a + (mean_a - mean), block_b + (mean_b - mean)]))
+    scatter = _scatter(n, block_a) + _scatter(m, block_b) + torch.outer(shift, shift) * (n * m / (n + m))
+    return torch.cat([a.new_tensor([n + m]), mean, scatter.flatten()])
 
 
-def _width(packed: Tensor) -> int:
-    return (math.isqrt(4 * len(packed) - 3) - 1) // 2
+def _scatter(count: int, block: Tensor) -> Tensor:
+    return block if count > block.shape[1] else block.T @ block
+
+
+def _of_state(state: Tensor, what: str) -> _Gaussian:
+    count, mean, block = _opened(state)
+    if count < 2:
+        raise ValueError(f"{what} features: found {count} rows, at least 2 are needed")
+    if count > len(mean):
+        return _of_covariance(mean, block / (count - 1), what)
+    factor = block / math.sqrt(count - 1)
+    return _Gaussian(mean=mean, factor=factor, trace=factor.square().sum())
 
 
 class FrechetDistance(Metric):
     """Fréchet distance over features that arrive in pieces; constant memory, and states merge over processes.
+
+    What it measures: how far apart the means and covariances of two sets of features lie, as Gaussians. It cannot see
+    which clip belongs to which prompt, nor anything the extractor does not encode. Formula: |m1 - m2|² + tr S1 + tr S2
+    - 2 tr (S1 S2)^½ with unbiased covariances S. A set of fewer than about ten clips per dimension adds a bias near
+    (effective d) / n to it, so compare only at equal n.
 
     Args:
         dimension: width d of the features.
@@ -180,10 +221,7 @@ class FrechetDistance(Metric):
         x = checked(features, f"{name} features").to(self.generated.device)
         if x.shape[1] != self.dimension:
             raise ValueError(f"{name} features: found width {x.shape[1]}, expected {self.dimension}")
-        mean = x.mean(dim=0)
-        centred = x - mean
-        moments = torch.cat([x.new_tensor([len(x)]), mean, (centred.T @ centred).flatten()])
-        setattr(self, name, _merged_two(getattr(self, name), moments))
+        setattr(self, name, _merged_two(getattr(self, name), _packed(x)))
 
     def compute(self) -> Tensor:
         """The distance, a float64 scalar.
@@ -191,14 +229,7 @@ class FrechetDistance(Metric):
         Raises:
             ValueError: fewer than two rows on a side.
         """
-        sides = []
-        for name in ("generated", "reference"):
-            packed = getattr(self, name)
-            if packed[0] < 2:
-                raise ValueError(f"{name} features: found {int(packed[0])} rows, at least 2 are needed")
-            d = self.dimension
-            scatter = packed[d + 1 :].reshape(d, d)
-            sides.append(_of_covariance(packed[1 : d + 1], scatter / (packed[0] - 1), name))
+        sides = [_of_state(getattr(self, name), name) for name in ("generated", "reference")]
         return torch.tensor(_distance(*sides), dtype=torch.float64, device=self.generated.device)
 
     @property
