@@ -8,7 +8,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-BlockKind = Literal["res_x", "compress_space_res", "compress_time_res", "compress_all_res", "compress_all"]
+BlockKind = Literal[
+    "res_x",
+    "compress_space_res",
+    "compress_time_res",
+    "compress_all_res",
+    "compress_space",
+    "compress_time",
+    "compress_all",
+]
+_SPACE = ("compress_space", "compress_all")
+_TIME = ("compress_time", "compress_all")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +73,7 @@ class TextConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoVAEConfig:
-    """The video autoencoder: 32x in space, 8x in time, causal encoder, non-causal decoder."""
+    """The video autoencoder (published: 32x in space, 8x in time), causal encoder, non-causal decoder."""
 
     latent_channels: int
     encoder_base_channels: int
@@ -80,14 +90,21 @@ class VideoVAEConfig:
     @property
     def spatial_factor(self) -> int:
         """Pixels per latent cell, in height and width (32 for the published model)."""
-        kinds = [kind for kind, _ in self.encoder_blocks]
-        return self.patch_size * 2 ** (kinds.count("compress_space_res") + kinds.count("compress_all_res"))
+        return self.patch_size * _factor(self.encoder_blocks, _SPACE)
 
     @property
     def temporal_factor(self) -> int:
         """Frames per latent frame after the first (8 for the published model)."""
-        kinds = [kind for kind, _ in self.encoder_blocks]
-        return 2 ** (kinds.count("compress_time_res") + kinds.count("compress_all_res"))
+        return _factor(self.encoder_blocks, _TIME)
+
+    @property
+    def decoder_factors(self) -> tuple[int, int]:
+        """What the decoder multiplies frames and sides by; the same as the encoder's factors in a sound config."""
+        return _factor(self.decoder_blocks, _TIME), self.patch_size * _factor(self.decoder_blocks, _SPACE)
+
+
+def _factor(blocks: tuple[tuple[BlockKind, int], ...], kinds: tuple[str, ...]) -> int:
+    return math.prod(2 for kind, _ in blocks if kind.removesuffix("_res") in kinds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -152,8 +152,8 @@ class Pipeline:
             prompt: What to show and sound.
             seed: The same seed means the same noise on every device.
             num_frames: 8k + 1.
-            height: Multiple of 32, at least 64; twice that with two stages.
-            width: Multiple of 32, at least 64; twice that with two stages.
+            height: Multiple of a latent cell (32 in published models), at least two; twice that with two stages.
+            width: As the height.
             fps: Frames per second.
             negative_prompt: What to guide away from; used if the guidance has a text term.
             settings: Steps, guidance, schedule and stages; `SamplingSettings()` if None. `ltx2.PIPELINES` names some.

@@ -43,7 +43,7 @@ def plan_stages(
     Raises:
         ValueError: A size, frame rate, seed, setting or condition that the model cannot run.
     """
-    pixels.validate(stages=1 if settings.refine is None else 2)
+    pixels.validate(stages=1 if settings.refine is None else 2, cell_px=config.video_vae.spatial_factor)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
     conditions.validate(pixels)
@@ -101,4 +101,5 @@ def _latent_shapes(config: LTX2Config, pixels: VideoPixelShape) -> tuple[VideoLa
     )
     if audio.frames < 1:
         raise ValueError(f"{float(pixels.duration_s):.3g} s hold no audio latent; ask for more frames or a lower fps")
-    return VideoLatentShape.from_pixel_shape(pixels, channels=config.video_vae.latent_channels), audio
+    vae = config.video_vae
+    return VideoLatentShape.from_pixel_shape(pixels, channels=vae.latent_channels, cell_px=vae.spatial_factor), audio

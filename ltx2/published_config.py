@@ -6,15 +6,16 @@ from typing import Any
 
 from ltx2.config import AudioVAEConfig, LTX2Config, TextConfig, TransformerConfig, VideoVAEConfig, VocoderConfig
 from ltx2.config_rules import LAYERS, SECTIONS, Fixed, Note, Read, Rule
-from ltx2.types import SPACE_FACTOR, TIME_FACTOR
+from ltx2.types import TIME_FACTOR
 
 _IGNORED_SECTIONS = ("scheduler",)
 _OPTIONAL_SECTIONS = ("text_encoder",)
 _BLOCK_OPTION = {"res_x": "num_layers"}
-_BLOCK_FIXED = {"res_x": {"inject_noise": False}, "compress_all": {"residual": True}}
+_UPSAMPLINGS = ("compress_space", "compress_time", "compress_all")
+_BLOCK_FIXED = {"res_x": {"inject_noise": False}, **{kind: {"residual": True} for kind in _UPSAMPLINGS}}
 _BLOCK_KINDS = {
     "encoder_blocks": ("res_x", "compress_space_res", "compress_time_res", "compress_all_res"),
-    "decoder_blocks": ("res_x", "compress_all"),
+    "decoder_blocks": ("res_x", *_UPSAMPLINGS),
 }
 
 
@@ -248,10 +249,14 @@ def _video_vae(v: Mapping[str, Any]) -> VideoVAEConfig:
         patch_size=v["patch_size"],
     )
     factors = (config.temporal_factor, config.spatial_factor)
-    if factors != (TIME_FACTOR, SPACE_FACTOR):
+    if factors[0] != TIME_FACTOR:
         raise UnsupportedConfigError(
-            f"config vae.encoder_blocks and patch_size compress {factors[0]}x in time and {factors[1]}x in space; "
-            f"this version implements {TIME_FACTOR}x and {SPACE_FACTOR}x"
+            f"config vae.encoder_blocks compress {factors[0]}x in time; this version implements {TIME_FACTOR}x"
+        )
+    if config.decoder_factors != factors:
+        raise UnsupportedConfigError(
+            f"config vae.decoder_blocks expand {config.decoder_factors[0]}x in time and "
+            f"{config.decoder_factors[1]}x in space; the encoder compresses {factors[0]}x and {factors[1]}x"
         )
     return config
 
@@ -266,7 +271,7 @@ def _block(label: str, kinds: tuple[str, ...], entry: Any) -> tuple[str, int]:
     kind, options = entry
     name = _BLOCK_OPTION.get(kind, "multiplier")
     rules: dict[str, Rule] = {key: Fixed(value) for key, value in _BLOCK_FIXED.get(kind, {}).items()}
-    if kind == "compress_all":
+    if kind in _UPSAMPLINGS:
         rules["residual"] = Fixed(True, required=True)
     rules[name] = LAYERS
     for key in options.keys() - rules.keys():

@@ -12,7 +12,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from ltx2.config import AudioVAEConfig
-from ltx2.types import SPACE_FACTOR, TIME_FACTOR, AudioLatentShape, VideoLatentShape
+from ltx2.types import TIME_FACTOR, AudioLatentShape, VideoLatentShape
 
 
 class RotaryTable(NamedTuple):
@@ -43,7 +43,7 @@ def video_positions(shape: VideoLatentShape, fps: Fraction | float, device: torc
     Latent frame 0 covers pixel frame 0 only, latent frame i the pixel frames 8i-7 to 8i.
     """
     time = _causal_bounds(shape.frames, TIME_FACTOR, device) / float(fps)
-    rows, columns = (_bounds(count, SPACE_FACTOR, device) for count in (shape.height, shape.width))
+    rows, columns = (_bounds(count, shape.cell_px, device) for count in (shape.height, shape.width))
     sizes = {"f": shape.frames, "h": shape.height, "w": shape.width}
     axes = (
         repeat(time, "f e -> (f h w) e", **sizes),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TIME_FACTOR = 8
 """Pixel frames per latent frame (the first latent frame covers one pixel frame)."""
 SPACE_FACTOR = 32
-"""Pixels per latent cell, in height and width."""
+"""Pixels per latent cell of the published models, in height and width; a model's own is in its configuration."""
 
 
 class VideoPixelShape(NamedTuple):
@@ -30,12 +30,12 @@ class VideoPixelShape(NamedTuple):
         """Seconds of video."""
         return self.frames / self.fps
 
-    def validate(self, *, stages: int = 1) -> None:
-        """Raise ValueError unless the video VAE can represent this shape: 8k+1 frames, sides 32k and at least 64.
+    def validate(self, *, stages: int = 1, cell_px: int = SPACE_FACTOR) -> None:
+        """Raise ValueError unless the video VAE can represent this shape: 8k+1 frames, sides of two cells or more.
 
         With two stages the same must hold for half the height and width.
         """
-        cell = SPACE_FACTOR * stages
+        cell = cell_px * stages
         needed = "it" if stages == 1 else "with two stages it"
         if self.frames < 1 or self.frames % TIME_FACTOR != 1:
             below = max(self.frames - 1, 0) // TIME_FACTOR * TIME_FACTOR + 1
@@ -60,12 +60,21 @@ class VideoLatentShape(NamedTuple):
     frames: int
     height: int
     width: int
+    cell_px: int = SPACE_FACTOR
+    """Pixels per cell, in height and width."""
 
     @classmethod
-    def from_pixel_shape(cls, shape: VideoPixelShape, *, channels: int) -> "VideoLatentShape":
-        """Shape of the latent of a video: 8 times smaller in time (after the first frame), 32 times in space."""
+    def from_pixel_shape(
+        cls, shape: VideoPixelShape, *, channels: int, cell_px: int = SPACE_FACTOR
+    ) -> "VideoLatentShape":
+        """Shape of the latent of a video: 8 times smaller in time (after the first frame), `cell_px` times in space."""
         frames = (shape.frames - 1) // TIME_FACTOR + 1
-        return cls(shape.batch, channels, frames, shape.height // SPACE_FACTOR, shape.width // SPACE_FACTOR)
+        return cls(shape.batch, channels, frames, shape.height // cell_px, shape.width // cell_px, cell_px)
+
+    @property
+    def grid_shape(self) -> tuple[int, int, int, int, int]:
+        """Shape `(b, c, f, h, w)` outside the transformer."""
+        return (self.batch, self.channels, self.frames, self.height, self.width)
 
     @property
     def token_count(self) -> int:

@@ -104,6 +104,10 @@ def _levels(config: VideoVAEConfig, shape: VideoLatentShape) -> Iterator[_Level]
             continue
         # What an upsampling gives lies with the finer level that it is unfolded to.
         yield _Level(shape.batch, channels, channels, frames, height, width, resnets)
-        channels, frames, height, width, resnets = channels // n, 2 * frames - 1, 2 * height, 2 * width, 0
+        channels, resnets = channels // n, 0
+        if kind != "compress_space":
+            frames = 2 * frames - 1
+        if kind != "compress_time":
+            height, width = 2 * height, 2 * width
     pixels = config.out_channels * config.patch_size**2
     yield _Level(shape.batch, channels, pixels, frames, height, width, resnets)

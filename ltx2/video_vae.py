@@ -1,4 +1,4 @@
-"""The video autoencoder: RGB frames to latents 32x smaller in space and 8x in time, and back.
+"""The video autoencoder: RGB frames to latents smaller in space and time (published: 32x and 8x), and back.
 
 Module and parameter names are those of the published files (Lightricks/LTX-2, `model/video_vae`).
 """
@@ -39,11 +39,12 @@ class VideoVAE(nn.Module):
         """Mean of the posterior, normalised: what the transformer works on.
 
         Args:
-            video: (b, 3, frames, height, width) in -1..1; frames = 8k + 1, height and width multiples of 32.
+            video: (b, 3, frames, height, width) in -1..1; frames = 8k + 1, height and width multiples of
+                the spatial factor s (32 in published models).
             streaming: slices in time to bound the memory; None for the whole clip at once. Same result, same work.
 
         Returns:
-            (b, latent_channels, k + 1, height / 32, width / 32).
+            (b, latent_channels, k + 1, height / s, width / s).
 
         Raises:
             ValueError: the shape does not fit the factors, or slices not in time.
@@ -63,7 +64,7 @@ class VideoVAE(nn.Module):
                 whole clip at once. The result is the same up to rounding, without seams, for the same work.
 
         Returns:
-            (b, 3, 8 * (f - 1) + 1, 32 * h, 32 * w), in -1..1 up to overshoot.
+            (b, 3, 8 * (f - 1) + 1, s * h, s * w) for the spatial factor s, in -1..1 up to overshoot.
 
         Raises:
             ValueError: wrong number of channels, or h or w below 2.
@@ -168,7 +169,7 @@ class VideoDecoder(nn.Module):
         self.conv_out = Conv3d(width, out_channels, causal=False, spatial_padding="reflect")
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Raw (not normalised) latent (b, c, f, h, w) -> frames (b, 3, 8 * (f - 1) + 1, 32 * h, 32 * w)."""
+        """Raw (not normalised) latent (b, c, f, h, w) -> frames (b, 3, 8 * (f - 1) + 1, s * h, s * w)."""
         _check_latent(latent, self.config)
         x = self.conv_in(latent)
         for layer in _layers(self.up_blocks):
@@ -262,7 +263,7 @@ def _first_twice(slices: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 class DepthToSpaceUpsample(nn.Module):
-    """Doubles frames (less one), height and width; divides channels by `reduction`.
+    """Doubles frames (less one), height and width, as its stride says; divides channels by `reduction`.
 
     The skip path repeats the input's channels as whole blocks, so it can be added before channels are unfolded.
     """
@@ -275,7 +276,7 @@ class DepthToSpaceUpsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, f, h, w) -> (b, c / reduction, 2f - 1, 2h, 2w)."""
-        return self._unfold(self.conv(x), x)[:, :, 1:]
+        return self._unfold(self.conv(x), x)[:, :, self._surplus :]
 
     def stream(self, slices: Iterable[Tensor], dim: int) -> Iterator[Tensor]:
         """`forward` in slices along `dim`; see `Conv3d.stream`."""
@@ -283,10 +284,15 @@ class DepthToSpaceUpsample(nn.Module):
         h = self.conv.stream(each(skip.put, slices), dim)
         out = each(lambda h: self._unfold(h, skip.take(h.shape[dim])), h)
         if dim != 2:
-            yield from each(lambda x: x[:, :, 1:], out)
+            yield from each(lambda x: x[:, :, self._surplus :], out)
             return
-        yield next(out)[:, :, 1:]
+        yield next(out)[:, :, self._surplus :]
         yield from out
+
+    @property
+    def _surplus(self) -> int:
+        """Frames too many in front: the first latent frame stands for a single one."""
+        return self.stride["pf"] - 1
 
     def _unfold(self, h: Tensor, x: Tensor) -> Tensor:
         h = add(h.unflatten(1, (self.repeats, -1)), x.unsqueeze(1))
@@ -307,7 +313,11 @@ _ENCODER_STRIDES: dict[BlockKind, tuple[int, int, int]] = {
     "compress_time_res": (2, 1, 1),
     "compress_all_res": (2, 2, 2),
 }
-_DECODER_STRIDES: dict[BlockKind, tuple[int, int, int]] = {"compress_all": (2, 2, 2)}
+_DECODER_STRIDES: dict[BlockKind, tuple[int, int, int]] = {
+    "compress_space": (1, 2, 2),
+    "compress_time": (2, 1, 1),
+    "compress_all": (2, 2, 2),
+}
 
 
 def _stride(kind: BlockKind, part: str) -> tuple[int, int, int]:

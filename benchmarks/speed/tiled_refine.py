@@ -104,7 +104,7 @@ class Refinement:
 def spans_of(shape: VideoLatentShape, tiles: Tiles) -> list[tuple[Span, ...]]:
     """The tiles along time, height and width."""
     sizes = ((tiles.frames, tiles.overlap_frames), (tiles.height, tiles.overlap), (tiles.width, tiles.overlap))
-    return [split_axis(length, *size) for length, size in zip(shape[2:], sizes, strict=True)]
+    return [split_axis(length, *size) for length, size in zip(shape.grid_shape[2:], sizes, strict=True)]
 
 
 def seam_energy(error: Tensor, spans: Sequence[tuple[Span, ...]]) -> float:
@@ -138,7 +138,7 @@ def main() -> None:
         refinement = Refinement(shape, tiles)
         began = time.perf_counter()
         with LiveBytes() as live:
-            out = refinement.run(way).reshape(*shape[2:], -1)
+            out = refinement.run(way).reshape(*shape.grid_shape[2:], -1)
         line = f"{way:20}{time.perf_counter() - began:10.2f}{live.peak / 1e6:10.1f}"
         peaks[way] = live.peak
         if way == "untiled":

@@ -52,7 +52,7 @@ def connector_flops(config: LTX2Config) -> int:
 @functools.cache
 def video_decode_flops(config: LTX2Config, shape: VideoLatentShape) -> int:
     """The video decoder on one latent."""
-    latent = torch.empty(tuple(shape), device="meta")
+    latent = torch.empty(shape.grid_shape, device="meta")
     return _counted(lambda: _modules(config).video_vae.decoder(latent))
 
 

@@ -217,7 +217,9 @@ def test_absent_keys(section, key, rule) -> None:
         ("transformer", "cross_attention_dim", 2048, "2048 where the other sizes ask for 4096"),
         ("transformer", "audio_num_attention_heads", 16, "16 where the other sizes ask for 32"),
         ("vae", "latent_channels", 64, "128 where the other sizes ask for 64"),
-        ("vae", "patch_size", 2, "16x in space"),
+        ("vae", "encoder_blocks", [["compress_all_res", {"multiplier": 2}]], "compress 2x in time"),
+        ("vae", "decoder_blocks", [["compress_all", {"residual": True, "multiplier": 2}]] * 4, "16x in time and 64x"),
+        ("vae", "decoder_blocks", [["compress_time", {"multiplier": 2}]], "residual is missing"),
         ("vae", "encoder_blocks", [["attn", {}]], "encoder_blocks.0"),
         ("vae", "decoder_blocks", [["res_x", {"num_layers": 5, "inject_noise": True}]], "inject_noise is True"),
         ("vae", "decoder_blocks", [["compress_all", {"multiplier": 2}]], "residual is missing"),
@@ -229,6 +231,17 @@ def test_absent_keys(section, key, rule) -> None:
 def test_refusals_name_key_and_value(section, key, value, message) -> None:
     with pytest.raises(UnsupportedConfigError, match=message):
         parse_config(changed(section, key, value))
+
+
+def test_a_smaller_spatial_factor() -> None:
+    """Sixteenth the side, by one encoder block less and a decoder block for time alone."""
+    vae = json.loads(json.dumps(PUBLISHED["vae"]))
+    vae["encoder_blocks"][7][0] = "compress_time_res"
+    vae["decoder_blocks"][1][0] = "compress_time"
+    config = parse_config(json.dumps({**PUBLISHED, "vae": vae}))
+    assert (config.video_vae.temporal_factor, config.video_vae.spatial_factor) == (8, 16)
+    assert config.video_vae.decoder_factors == (8, 16)
+    assert parse_config(dump_config(config)) == config
 
 
 @pytest.mark.parametrize(

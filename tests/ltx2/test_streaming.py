@@ -37,6 +37,23 @@ TINY = VideoVAEConfig(
     ),
 )
 AXES = ("time", "height", "width")
+ONE_AXIS = dataclasses.replace(
+    TINY,
+    encoder_blocks=(("compress_all_res", 2), ("compress_time_res", 2), ("compress_time_res", 2)),
+    decoder_blocks=(
+        ("res_x", 1),
+        ("compress_time", 2),
+        ("compress_space", 2),
+        ("compress_time", 2),
+        ("compress_time", 2),
+    ),
+)
+"""Eight times smaller in space, by blocks for one axis at a time in the decoder."""
+SIXTEENTH = dataclasses.replace(
+    NANO.video_vae,
+    encoder_blocks=(*NANO.video_vae.encoder_blocks[:-2], ("compress_time_res", 2), ("res_x", 1)),
+    decoder_blocks=(*NANO.video_vae.decoder_blocks[:-2], ("compress_time", 2), ("res_x", 1)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +69,18 @@ def test_decodes_to_the_frames_of_the_whole(vae, deterministic, axis, shape):
     latent = deterministic.u(1, shape).float()
     whole = vae.decode(latent)
     for size in (1, 2, 3, 16):
+        sliced = vae.decode(latent, streaming=Streaming(axis=axis, size=size))
+        torch.testing.assert_close(sliced, whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_decodes_by_blocks_of_one_axis(deterministic, axis):
+    vae = VideoVAE(ONE_AXIS).requires_grad_(False)
+    vae.load_state_dict(deterministic.fill(deterministic.shapes_of(vae.state_dict())))
+    latent = deterministic.u(2, (1, 8, 3, 4, 3)).float()
+    whole = vae.decode(latent)
+    assert whole.shape == (1, 3, 17, 32, 24)
+    for size in (1, 2, 3):
         sliced = vae.decode(latent, streaming=Streaming(axis=axis, size=size))
         torch.testing.assert_close(sliced, whole, atol=1e-5, rtol=0)
 
@@ -137,11 +166,15 @@ def test_encoding_memory_does_not_grow_with_the_length(live_bytes):
     assert peaks[1] < 1.08 * peaks[0]
 
 
-@pytest.mark.parametrize("config", [LTX2_19B.video_vae, NANO.video_vae], ids=["19b", "nano"])
+@pytest.mark.parametrize(
+    ("config", "slack"),
+    [(LTX2_19B.video_vae, 1.7), (NANO.video_vae, 1.7), (SIXTEENTH, 2.0)],
+    ids=["19b", "nano", "sixteenth"],
+)
 @pytest.mark.parametrize(
     "streaming", [None, *(Streaming(axis=axis, size=size) for axis, size in zip(AXES, (8, 4, 16), strict=True))]
 )
-def test_estimate_is_no_less_than_what_is_alive(config, streaming, live_bytes):
+def test_estimate_is_no_less_than_what_is_alive(config, slack, streaming, live_bytes):
     with torch.device("meta"):
         vae = VideoVAE(config).requires_grad_(False)
         latent = torch.empty(1, config.latent_channels, 9, 6, 10)
@@ -150,7 +183,7 @@ def test_estimate_is_no_less_than_what_is_alive(config, streaming, live_bytes):
             del x
     shape = VideoLatentShape(*latent.shape)
     estimate = decode_peak_bytes(config, shape, torch.float32, streaming)
-    assert memory.peak < estimate < 1.7 * memory.peak
+    assert memory.peak < estimate < slack * memory.peak
     assert decode_peak_bytes(config, shape, torch.bfloat16, streaming) == estimate / 2
 
 

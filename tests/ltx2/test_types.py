@@ -30,7 +30,7 @@ def test_latent_lengths(frames, fps, video_frames, audio_frames) -> None:
     pixels.validate()
     video = VideoLatentShape.from_pixel_shape(pixels, channels=128)
     audio = AudioLatentShape.from_pixel_shape(pixels, channels=8, mel_bins=16)
-    assert video == (1, 128, video_frames, 22, 38)
+    assert video == (1, 128, video_frames, 22, 38, 32)
     assert audio == (1, 8, audio_frames, 16)
     assert video.token_shape == (1, video_frames * 836, 128)
     assert audio.token_shape == (1, audio_frames, 128)

@@ -243,7 +243,8 @@ def _peer_key(key):
     return f"{half}_blocks.{block}.{rest}"
 
 
-def test_parity_with_diffusers(vae, deterministic, diffusers):
+def _peer(diffusers, vae, upsample_type=("spatiotemporal",) * 3):
+    """The other library's autoencoder of the tiny sizes, with our weights."""
     peer = diffusers.AutoencoderKLLTX2Video(
         latent_channels=16,
         block_out_channels=(32, 64, 128, 256),
@@ -255,7 +256,7 @@ def test_parity_with_diffusers(vae, deterministic, diffusers):
         decoder_spatio_temporal_scaling=(True,) * 3,
         decoder_inject_noise=(False,) * 4,
         downsample_type=("spatial", "temporal", "spatiotemporal", "spatiotemporal"),
-        upsample_type=("spatiotemporal",) * 3,
+        upsample_type=upsample_type,
         upsample_residual=(True,) * 3,
         upsample_factor=(2, 2, 2),
         timestep_conditioning=False,
@@ -265,6 +266,11 @@ def test_parity_with_diffusers(vae, deterministic, diffusers):
         decoder_spatial_padding_mode="reflect",
     ).eval()
     peer.load_state_dict({_peer_key(key): value for key, value in vae.state_dict().items()}, strict=True)
+    return peer
+
+
+def test_parity_with_diffusers(vae, deterministic, diffusers):
+    peer = _peer(diffusers, vae)
     video = (0.5 * deterministic.u(5, (2, 3, 17, 96, 64))).float()
     with torch.no_grad():
         raw = peer.encode(video).latent_dist
@@ -274,3 +280,16 @@ def test_parity_with_diffusers(vae, deterministic, diffusers):
     torch.testing.assert_close(torch.cat([mean, logvar], dim=1), raw.parameters, atol=1e-5, rtol=0)
     torch.testing.assert_close(vae.decoder(mean), decoded, atol=1e-5, rtol=0)
     torch.testing.assert_close(vae.decode(vae.encode(video)), decoded, atol=1e-5, rtol=0)
+
+
+def test_decoder_blocks_of_one_axis_match_diffusers(deterministic, diffusers):
+    kinds = ("compress_all", "compress_time", "compress_space")
+    blocks = tuple(block for kind in kinds for block in (("res_x", 1), (kind, 2)))
+    vae = VideoVAE(dataclasses.replace(TINY, decoder_blocks=(*blocks, ("res_x", 1)))).eval().requires_grad_(False)
+    vae.load_state_dict(deterministic.fill(deterministic.shapes_of(vae.state_dict())))
+    peer = _peer(diffusers, vae, ("spatial", "temporal", "spatiotemporal"))
+    latent = deterministic.u(6, (2, 16, 3, 3, 2)).float()
+    with torch.no_grad():
+        expected = peer.decoder(latent)
+    assert expected.shape == (2, 3, 9, 48, 32)
+    torch.testing.assert_close(vae.decoder(latent), expected, atol=1e-5, rtol=0)

@@ -68,14 +68,17 @@ class LTX2Bench:
     def shapes(self, case: Case) -> tuple[VideoLatentShape, AudioLatentShape]:
         """Of both latents."""
         pixels = VideoPixelShape(case.batch, case.frames, case.height, case.width, Fraction(case.fps))
-        pixels.validate()
-        vae = self.config.audio_vae
+        frames, vae = self.config.video_vae, self.config.audio_vae
+        pixels.validate(cell_px=frames.spatial_factor)
         audio = AudioLatentShape.from_pixel_shape(
             pixels, channels=vae.latent_channels, mel_bins=vae.latent_mel_bins, rate_hz=vae.latent_rate_hz
         )
         if audio.frames < 1:
             raise ValueError(f"{float(pixels.duration_s):.3g} s hold no audio latent; ask for more frames")
-        return VideoLatentShape.from_pixel_shape(pixels, channels=self.config.video_vae.latent_channels), audio
+        video = VideoLatentShape.from_pixel_shape(
+            pixels, channels=frames.latent_channels, cell_px=frames.spatial_factor
+        )
+        return video, audio
 
     def flops(self, case: Case) -> TransformerFlops:
         """Of the transformer, one sample."""

@@ -168,7 +168,8 @@ def draw_prompts(pool: LatentPool, indices: Tensor, generator: torch.Generator) 
 def token_positions(config: LTX2Config, device: str = "cpu") -> tuple[Tensor, Tensor]:
     """Bounds of both streams' tokens for the clips of the recipe, as the pipeline computes them."""
     shape = VideoPixelShape(1, FRAMES, SIZE_PX, SIZE_PX, Fraction(FPS))
-    video = VideoLatentShape.from_pixel_shape(shape, channels=config.video_vae.latent_channels)
+    vae = config.video_vae
+    video = VideoLatentShape.from_pixel_shape(shape, channels=vae.latent_channels, cell_px=vae.spatial_factor)
     audio = AudioLatentShape.from_pixel_shape(
         shape,
         channels=config.audio_vae.latent_channels,
