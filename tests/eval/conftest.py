@@ -68,6 +68,18 @@ def published_fill() -> Callable[..., dict[str, Tensor]]:
 
 
 @pytest.fixture(scope="session")
+def published_values_of() -> Callable[..., Tensor]:
+    """One tensor of the published fill by the rank of its key; without a key, an input of that index."""
+
+    def make(key: str | None, tensor: Tensor, index: int) -> Tensor:
+        values = published_values(tensor.numel(), index)
+        values = values if key is None else _scaled(key, tensor, values)
+        return torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def published_input() -> Callable[..., Tensor]:
     """Input of the published shape: values of index 999, scaled and shifted."""
 

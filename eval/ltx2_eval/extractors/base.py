@@ -37,6 +37,13 @@ class ExtractorSpec:
     source: str
     implementation: str
     """`module:Class`, imported when the extractor is loaded."""
+    beside: tuple[str, ...] = ()
+    """Further entries of the weights lock, which the implementation loads itself: a head, a second network."""
+
+    @property
+    def all_weights(self) -> tuple[str, ...]:
+        """Every entry of the weights lock that is needed."""
+        return (*((self.weights,) if self.weights else ()), *self.beside)
 
 
 class Extractor(Protocol):

@@ -55,3 +55,36 @@ def bin_centre_frames(clip: Clip, num_frames: int) -> NDArray[np.uint8]:
     if duration_s is None:
         raise NotApplicable("the clip has no video frame")
     return frames_at(clip, clip.times_s[0] + (np.arange(num_frames) + 0.5) / num_frames * duration_s)
+
+
+def frames_from(clip: Clip, start_s: float, rate_hz: float) -> NDArray[np.uint8]:
+    """Frames at `rate_hz` from a time on to the end: for each moment the first frame that is due then or later.
+
+    So the audio-video benchmarks of Synchformer's family resample; never by index, which drifts.
+
+    Returns:
+        (k, h, w, 3) uint8, k the whole number of frames that fit.
+
+    Raises:
+        NotApplicable: the clip has no frame.
+    """
+    duration_s = clip.video_duration_s
+    if clip.video is None or duration_s is None:
+        raise NotApplicable("the clip has no video frame")
+    end_s = clip.times_s[0] + duration_s
+    times_s = start_s + np.arange(int((end_s - start_s) * rate_hz + _TOLERANCE_S * rate_hz)) / rate_hz
+    index = np.searchsorted(clip.times_s, times_s - _TOLERANCE_S, side="left")
+    return clip.video[np.clip(index, 0, len(clip.video) - 1)]
+
+
+def middle_frames(clip: Clip, num_frames: int) -> NDArray[np.uint8]:
+    """`num_frames` consecutive frames from the middle of the clip, at its own rate.
+
+    Raises:
+        NotApplicable: fewer frames.
+    """
+    if clip.video is None or len(clip.video) < num_frames:
+        found = 0 if clip.video is None else len(clip.video)
+        raise NotApplicable(f"{found} frames of video, {num_frames} are needed")
+    first = (len(clip.video) - num_frames) // 2
+    return clip.video[first : first + num_frames]

@@ -192,10 +192,12 @@ def centre_crop_224(frames: NDArray[np.uint8]) -> Tensor:
 class I3dExtractor(NetworkExtractor[I3d]):
     """Logits of I3D on 16 frames at 8 Hz from the middle of the clip: one vector per clip."""
 
+    eps = 1e-3
+
     @classmethod
     def build(cls) -> I3d:
         """The network; its weights have the layout of `i3d_pretrained_400.pt`."""
-        return I3d()
+        return I3d(cls.eps)
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(1, 400) logits.
@@ -206,3 +208,9 @@ class I3dExtractor(NetworkExtractor[I3d]):
         video = centre_crop_224(centred_frames(clip, NUM_FRAMES, RATE_HZ))
         with torch.inference_mode():
             return self.network(video[None].to(self.device)).float().cpu().numpy()
+
+
+class I3dVideoGptExtractor(I3dExtractor):
+    """The same with the batch norms' epsilon of VideoGPT's port, which MM-Diffusion, TATS and JavisBench took over."""
+
+    eps = 1e-5

@@ -1,14 +1,26 @@
 """What extractors share that run one network from one safetensors file: building it, loading strictly, placing it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
+import torch
 from torch import nn
 
 from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
 from ltx2_eval.weights.safe import load_strict, read_state
 
 N = TypeVar("N", bound=nn.Module)
+
+
+def blank(make: Callable[[], N]) -> N:
+    """A network without the time that random initial values take; whatever it needs must then be loaded.
+
+    For networks of a billion parameters; `make` must not compute buffers, which would stay unfilled.
+    """
+    with torch.device("meta"):
+        network = make()
+    return network.to_empty(device="cpu")
 
 
 class NetworkExtractor(Generic[N]):

@@ -3,6 +3,7 @@
 from ltx2_eval import weights
 from ltx2_eval.extractors.base import Extractor, ExtractorSpec
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
+from ltx2_reports.store import canonical_hash
 
 
 class ExtractorPool:
@@ -17,9 +18,11 @@ class ExtractorPool:
         return EXTRACTORS[extractor]
 
     def weights_sha256(self, extractor: str) -> str | None:
-        """Hash of the weights as published, None where the extractor has none or it is not known yet."""
-        name = EXTRACTORS[extractor].weights
-        return weights.weights_sha256(name) if name else None
+        """Hash of the weights as published, of all hashes where there are several files; None: none, or not known."""
+        hashes = [weights.weights_sha256(name) for name in EXTRACTORS[extractor].all_weights]
+        if len(hashes) > 1:
+            return None if None in hashes else canonical_hash(hashes)
+        return hashes[0] if hashes else None
 
     def get(self, extractor: str) -> Extractor:
         """The loaded extractor.

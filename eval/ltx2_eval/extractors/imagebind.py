@@ -1,0 +1,219 @@
+"""ImageBind on a clip: pictures, sound and sentences in one space, as its authors feed them."""
+
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, NotAvailable
+from ltx2_eval.extractors.embedding import check_texts, load_tokenizer, tokenized
+from ltx2_eval.extractors.imagebind_net import MEL_FRAMES, SIDE, VOCABULARY, ImageBind
+from ltx2_eval.extractors.network import blank
+from ltx2_eval.extractors.pixels import CLIP_MEAN, CLIP_STD, bicubic_224, normalised
+from ltx2_eval.extractors.sound import mono
+from ltx2_eval.extractors.sync_spectra import RATE_HZ, kaldi_fbank
+from ltx2_eval.weights.safe import load_strict, read_state
+
+PIECE_S = 2.0
+VIDEO_PIECES, SOUND_PIECES = 5, 3
+LEAST_S = 0.1
+JAVIS_HOP_S = 0.5
+_MEAN, _STD = -4.268, 9.138
+
+
+def piece_starts(duration_s: float, count: int) -> list[float]:
+    """Where pieces of 2 s begin: at k / count of what is left beyond 2 s, so that the end is never reached."""
+    return [k * max(duration_s - PIECE_S, 0.0) / count for k in range(count)]
+
+
+def three_crops(frames: NDArray[np.uint8]) -> Tensor:
+    """Left, centre and right square (top, centre, bottom) of two frames: (2, h, w, 3) uint8 -> (3, 3, 2, 224, 224)."""
+    height, width = frames.shape[1:3]
+    short = min(height, width)
+    size = (height * SIDE // short, width * SIDE // short)
+    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
+    x = normalised(F.interpolate(x, size, mode="bilinear", align_corners=False), CLIP_MEAN, CLIP_STD)
+    spare = (size[0] - SIDE, size[1] - SIDE)
+    places = [(0, 0), (-(-spare[0] // 2), -(-spare[1] // 2)), spare]
+    return torch.stack(
+        [rearrange(x[:, :, top : top + SIDE, left : left + SIDE], "f c h w -> c f h w") for top, left in places]
+    )
+
+
+def sound_mel(samples: NDArray[np.float32]) -> Tensor:
+    """(1, 128, 204) normalised filter bank of up to 2 s, zeros appended."""
+    bank = kaldi_fbank(samples).T[:, :MEL_FRAMES]
+    padded = np.pad(bank, ((0, 0), (0, MEL_FRAMES - bank.shape[1])))
+    return torch.from_numpy((padded - _MEAN) / _STD)[None]
+
+
+class Encoder:
+    """The loaded network with its tokenizer. Remembers the last clip's embeddings: several extractors ask for them."""
+
+    def __init__(self, network: ImageBind, tokenizer: Any, device: str) -> None:
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.tokenizer = tokenizer
+        self.device = device
+        self._last: tuple[weakref.ref[NDArray[Any]], NDArray[np.float32]] | None = None
+
+    def video(self, clip: Clip) -> NDArray[np.float32]:
+        """(1, 1024): mean over five pieces of 2 s and three crops, each by its first and last frame.
+
+        Raises:
+            NotApplicable: no video.
+        """
+        duration_s = clip.video_duration_s
+        if clip.video is None or duration_s is None:
+            raise NotApplicable("the clip has no video frame")
+        if self._last is None or self._last[0]() is not clip.video:
+            parts = [self._piece(clip, start) for start in piece_starts(duration_s, VIDEO_PIECES)]
+            self._last = weakref.ref(clip.video), torch.cat(parts).mean(dim=0, keepdim=True).cpu().numpy()
+        return self._last[1]
+
+    def _piece(self, clip: Clip, start_s: float) -> Tensor:
+        assert clip.video is not None
+        times_s = clip.times_s - clip.times_s[0] + 1e-6
+        first, behind = np.searchsorted(times_s, [start_s, start_s + PIECE_S], side="left")
+        pair = clip.video[[min(first, len(clip.video) - 1), max(first, behind - 1)]]
+        with torch.inference_mode():
+            return self.network.vision(three_crops(pair).to(self.device))
+
+    def sound(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(1, 1024) of mono sound at 16 kHz: mean over three pieces of 2 s."""
+        # Up to 2 s all pieces are the same: one stands for them.
+        starts = dict.fromkeys(int(start * RATE_HZ) for start in piece_starts(len(waveform) / RATE_HZ, SOUND_PIECES))
+        length = int(PIECE_S * RATE_HZ)
+        mels = torch.stack([sound_mel(waveform[start : start + length]) for start in starts])
+        with torch.inference_mode():
+            return self.network.sound(mels.to(self.device)).mean(dim=0, keepdim=True).cpu().numpy()
+
+    def stills(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(f, 1024): every frame as a still picture, short side by bicubic interpolation, centre crop."""
+        rows = []
+        with torch.inference_mode():
+            for batch in np.array_split(frames, -(-len(frames) // 8)):
+                pixels = normalised(bicubic_224(batch), CLIP_MEAN, CLIP_STD).to(self.device)
+                rows.append(self.network.vision(torch.stack([pixels, pixels], dim=2)).cpu().numpy())
+        return np.concatenate(rows)
+
+    def text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), 1024) of unit length; texts are cut at 77 tokens."""
+        inputs, _ = tokenized(self.tokenizer, texts, self.device)
+        with torch.inference_mode():
+            return self.network.text(inputs["input_ids"]).cpu().numpy()
+
+
+_encoders: "weakref.WeakValueDictionary[tuple[Path, str], Encoder]" = weakref.WeakValueDictionary()
+
+
+def load_encoder(weights: Path, device: str) -> Encoder:
+    """The encoder of a folder with weights and vocabulary, shared by all extractors that use it.
+
+    Raises:
+        DamagedError: weights or vocabulary do not fit.
+    """
+    found = _encoders.get((weights, device))
+    if found is None:
+        network = blank(ImageBind)
+        load_strict(network, read_state(weights / "model.safetensors"), str(weights))
+        found = Encoder(network, load_tokenizer(weights, VOCABULARY), device)
+        check_texts(found.text, weights)
+        _encoders[weights, device] = found
+    return found
+
+
+class _ImageBindExtractor:
+    """What the extractors of ImageBind share."""
+
+    def __init__(self, spec: ExtractorSpec, encoder: Encoder) -> None:
+        self.spec, self.encoder = spec, encoder
+
+    @classmethod
+    def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
+        """Load a folder with the converted `imagebind_huge.pth` and CLIP's vocabulary.
+
+        Raises:
+            NotAvailable: no folder.
+            DamagedError: it does not fit.
+        """
+        if weights is None:
+            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        return cls(spec, load_encoder(weights, device))
+
+    def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), 1024) embeddings of unit length."""
+        return self.encoder.text(texts)
+
+    def num_truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the 77 tokens that the network reads."""
+        return tokenized(self.encoder.tokenizer, texts, "cpu")[1]
+
+
+class ImageBindVideoExtractor(_ImageBindExtractor):
+    """One embedding of the clip's pictures."""
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(1, 1024).
+
+        Raises:
+            NotApplicable: no video.
+        """
+        return self.encoder.video(clip)
+
+
+class ImageBindSoundExtractor(_ImageBindExtractor):
+    """One embedding of the clip's sound."""
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(1, 1024).
+
+        Raises:
+            NotApplicable: no sound.
+        """
+        return self.encoder.sound(mono(clip, RATE_HZ, LEAST_S))
+
+
+class ImageBindPairExtractor(_ImageBindExtractor):
+    """Pictures and sound of the clip, a row each."""
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(2, 1024).
+
+        Raises:
+            NotApplicable: a stream is missing.
+        """
+        waveform = mono(clip, RATE_HZ, LEAST_S)
+        return np.concatenate([self.encoder.video(clip), self.encoder.sound(waveform)])
+
+
+class ImageBindStillsExtractor(_ImageBindExtractor):
+    """Every frame as a still picture, the whole sound, and the sound of every window of 2 s."""
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(f + 1 + w, 1024): f frames, the sound, w windows (see `window_starts`).
+
+        Raises:
+            NotApplicable: a stream is missing.
+        """
+        waveform = mono(clip, RATE_HZ, LEAST_S)
+        if clip.video is None or not len(clip.video):
+            raise NotApplicable("the clip has no video frame")
+        length = int(PIECE_S * RATE_HZ)
+        starts = [int(start * RATE_HZ) for start in window_starts(clip)]
+        windows = [self.encoder.sound(waveform[start : start + length]) for start in starts]
+        return np.concatenate([self.encoder.stills(clip.video), self.encoder.sound(waveform), *windows])
+
+
+def window_starts(clip: Clip) -> list[float]:
+    """Seconds at which JavisScore's windows of 2 s begin, every 0.5 s; one where the clip is shorter than a window."""
+    lasts_s = [s for s in (clip.video_duration_s, clip.audio_duration_s) if s is not None]
+    count = max(1, int((min(lasts_s) - PIECE_S) / JAVIS_HOP_S + 1e-6) + 1)
+    return [k * JAVIS_HOP_S for k in range(count)]

@@ -1,0 +1,121 @@
+"""VideoMAE-v2-g, fine-tuned on Something-Something-v2: the network of the content-debiased Fréchet video distance."""
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.frames import middle_frames
+from ltx2_eval.extractors.i3d import NUM_FRAMES, SIDE
+from ltx2_eval.extractors.network import NetworkExtractor, blank
+from ltx2_eval.extractors.pixels import squashed
+
+TUBELET = 2
+PATCH = 14
+_EPS = 1e-6
+
+
+def sine_positions(count: int, width: int) -> Tensor:
+    """Sines and cosines interleaved, base 10000: (count, width) float32."""
+    rates = 10_000 ** (-2 * (np.arange(width) // 2) / width)
+    angles = np.arange(count)[:, None] * rates
+    angles[:, 0::2], angles[:, 1::2] = np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])
+    return torch.from_numpy(angles.astype(np.float32))
+
+
+class Attention(nn.Module):
+    """Self-attention whose keys have no bias."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, n, width) -> (b, n, width)."""
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        qkv = F.linear(x, self.qkv.weight, bias)
+        q, k, v = rearrange(qkv, "b n (part h d) -> part b h n d", part=3, h=self.heads)
+        return self.proj(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=_EPS)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=_EPS)
+        self.mlp = nn.Module()
+        self.mlp.fc1 = nn.Linear(width, hidden)
+        self.mlp.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, n, width) -> (b, n, width)."""
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))
+
+
+class VideoMae(nn.Module):
+    """Video transformer (Wang et al. 2023, VideoMAE V2), names of `vit_g_hybrid_pt_1200e_ssv2_ft.pth`.
+
+    The defaults are the published giant: 1.01 billion parameters.
+    """
+
+    def __init__(
+        self, width: int = 1408, depth: int = 40, heads: int = 16, hidden: int = 6144, classes: int = 174
+    ) -> None:
+        super().__init__()
+        self.patch_embed = nn.Module()
+        kernel = (TUBELET, PATCH, PATCH)
+        self.patch_embed.proj = nn.Conv3d(3, width, kernel, stride=kernel)
+        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(depth))
+        self.fc_norm = nn.LayerNorm(width, eps=_EPS)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Features before the classifier.
+
+        Args:
+            video: (b, 3, 16, 224, 224) in 0..1, without ImageNet's mean and deviation, as CD-FVD feeds it.
+
+        Returns:
+            (b, width).
+
+        Raises:
+            ValueError: another shape.
+        """
+        if video.shape[1:] != (3, NUM_FRAMES, SIDE, SIDE):
+            raise ValueError(f"VideoMAE: found {tuple(video.shape)}, expected (b, 3, {NUM_FRAMES}, {SIDE}, {SIDE})")
+        x = rearrange(self.patch_embed.proj(video), "b d t h w -> b (t h w) d")
+        x = x + sine_positions(x.shape[1], x.shape[2]).to(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.fc_norm(x.mean(dim=1))
+
+
+class VideoMaeExtractor(NetworkExtractor[VideoMae]):
+    """Features of VideoMAE-v2-g on 16 consecutive frames from the middle of the clip: one vector per clip."""
+
+    @classmethod
+    def build(cls) -> VideoMae:
+        """The giant, its memory not yet filled."""
+        return blank(VideoMae)
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(1, 1408).
+
+        Raises:
+            NotApplicable: fewer than 16 frames.
+        """
+        frames = squashed(middle_frames(clip, NUM_FRAMES), SIDE, "bilinear") / 255
+        video = rearrange(frames, "f c h w -> c f h w")
+        with torch.inference_mode():
+            return self.network(video[None].to(self.device)).float().cpu().numpy()
