@@ -10,7 +10,8 @@ from safetensors.numpy import save
 from ltx2_eval.attempt import attempt
 from ltx2_eval.ledger import LedgerKeeper
 from ltx2_eval.media import Container, write_clip
-from ltx2_eval.models.base import Generated, GenerationRequest, Model
+from ltx2_eval.models.base import Generated, GenerationRequest, Model, noise_of
+from ltx2_eval.noise import NOISE_PLAN
 from ltx2_eval.plan import Sample, request
 from ltx2_eval.recording import Recorder
 from ltx2_reports.records import CLIPS_FOLDER, LATENTS_FOLDER, ClipRecord, ClipShape, Reason, Stage
@@ -84,15 +85,16 @@ def make_clip(
 ) -> ClipRecord:
     """Make one sample: a function of its inputs that ends in a record and knows nothing of its neighbours."""
     asked = request(sample, shape)
+    seed = asked.seed if noise_of(model) == NOISE_PLAN else None
     keeper.begin()
     generated, reason = attempt("generate", lambda: _checked(model.generate(asked), asked))
     if generated is None:
-        return _record(sample, None, reason=reason)
+        return _record(sample, seed, None, reason=reason)
     ledger, stages = keeper.end(generated, asked.duration_s)
     began = time.perf_counter()
     file, reason = attempt("write", lambda: _write(folder, sample, generated, container, keep_latents))
     write = Stage(name="write", seconds=time.perf_counter() - began, peak_bytes=None)
-    made = _record(sample, file, folder, reason=reason if file is None else None)
+    made = _record(sample, seed, file, folder, reason=reason if file is None else None)
     return made.model_copy(update={"stages": (*stages, write), "ledger": ledger, "details": generated.details})
 
 
@@ -116,11 +118,14 @@ def _write(folder: Path, sample: Sample, generated: Generated, container: Contai
     return name
 
 
-def _record(sample: Sample, file: str | None, folder: Path | None = None, *, reason: Reason | None) -> ClipRecord:
+def _record(
+    sample: Sample, noise_seed: int | None, file: str | None, folder: Path | None = None, *, reason: Reason | None
+) -> ClipRecord:
     return ClipRecord(
         sample=sample.id,
         prompt_id=sample.prompt.id,
         seed=sample.seed,
+        noise_seed=noise_seed,
         file=file,
         sha256=file_hash(folder / file) if folder and file else None,
         reason=reason,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ltx2_benchmarks.suite import Prompt, Suite
-from ltx2_eval.models.base import GenerationRequest
+from ltx2_eval.models.base import GenerationRequest, NoisePlan
+from ltx2_eval.noise import noise_seed
 from ltx2_reports.records import ClipShape, PromptRef, RunSpec, Scalar, SuiteRef
 
 
@@ -59,6 +60,7 @@ def run_spec(
     seeds: tuple[int, ...],
     clip: ClipShape | None,
     container: str | None,
+    noise: NoisePlan = None,
 ) -> RunSpec:
     """What is asked of a run, as `run.json` keeps it."""
     return RunSpec(
@@ -70,6 +72,7 @@ def run_spec(
         seeds=seeds,
         clip=clip,
         container=container,
+        noise=noise,
     )
 
 
@@ -89,7 +92,7 @@ def request(sample: Sample, clip: ClipShape) -> GenerationRequest:
         sample=sample.id,
         prompt_id=sample.prompt.id,
         prompt=sample.prompt.text,
-        seed=sample.seed,
+        seed=noise_seed(sample.prompt.id, sample.seed),
         num_frames=clip.num_frames or frames_of(sample.prompt.duration_s, fps),
         height=clip.height,
         width=clip.width,

@@ -12,7 +12,7 @@ from ltx2_eval.folder_of_clips import FoundClip, contents
 from ltx2_eval.generate import Progress, check_plan, generate
 from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry
-from ltx2_eval.models.base import Model
+from ltx2_eval.models.base import Model, noise_of
 from ltx2_eval.plan import run_spec, samples
 from ltx2_eval.recording import Recorder, recording
 from ltx2_eval.reference import Reference
@@ -86,6 +86,7 @@ def generate_run(
         seeds=plan.seeds,
         clip=plan.clip,
         container=plan.container,
+        noise=noise_of(model),
     )
     planned = samples(plan.suite, plan.seeds)
     check_plan(planned, model, plan.clip)

@@ -187,6 +187,8 @@ class ClipRecord(Record):
     """Id of the sample; the stem of its file."""
     prompt_id: str
     seed: int
+    noise_seed: int | None = None
+    """What the model was given as its seed; null where it takes none, or made the clip elsewhere."""
     file: str | None
     """Path of the clip, relative to the run folder (or absolute for clips scored where they lie)."""
     sha256: str | None
@@ -316,6 +318,9 @@ class RunSpec(Record):
     """Null when clips are scored that were not made here."""
     container: str | None
     """`mp4` or `mkv`; null as above."""
+    noise: Literal["prompt-seed", "none"] | None = None
+    """prompt-seed: every prompt and seed has noise of its own, the same in every system. none: nothing is drawn.
+    Null: not known, or (in early records) all prompts of a seed start from the same noise."""
 
 
 class Environment(Record):

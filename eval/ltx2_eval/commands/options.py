@@ -27,7 +27,13 @@ RunProfile = Annotated[
 ]
 ReferenceName = Annotated[str, typer.Option(help="Reference set of FVD, FAD, ...: world:COUNT or a folder of clips.")]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help="Seed; repeat for several per prompt.", show_default="0")
+    list[int] | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Seed; repeat for several per prompt. Noise comes from it and the prompt's id, alike in every system.",
+        show_default="0",
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.")]
 Size = Annotated[str | None, typer.Option(help="WIDTHxHEIGHT.", show_default="the model's")]

@@ -4,13 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ltx2_eval.clip import Clip
+from ltx2_eval.noise import NOISE_PLAN
 from ltx2_reports.records import ClipShape, Scalar, Stage
+
+NoisePlan = Literal["prompt-seed", "none"] | None
+"""See `RunSpec.noise`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +26,7 @@ class GenerationRequest:
     prompt_id: str
     prompt: str
     seed: int
+    """Of the noise: `noise.noise_seed` of the prompt and the sample's seed."""
     num_frames: int
     height: int
     width: int
@@ -62,7 +67,10 @@ class Generated:
 
 
 class Model(Protocol):
-    """Makes clips. One instance serves a whole run and may keep weights loaded."""
+    """Makes clips. One instance serves a whole run and may keep weights loaded.
+
+    One that draws no noise from the request's seed says so by an attribute `noise`, see `noise_of`.
+    """
 
     def identity(self) -> dict[str, Scalar]:
         """Everything that decides the output besides the request: weights' SHA-256, settings, device, dtype."""
@@ -79,3 +87,9 @@ class Model(Protocol):
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Make one clip; an exception concerns this sample only."""
+
+
+def noise_of(model: Model) -> NoisePlan:
+    """How a model's noise comes about: from the request's seed, unless its attribute `noise` says otherwise."""
+    noise: NoisePlan = getattr(model, "noise", NOISE_PLAN)
+    return noise

@@ -1,7 +1,8 @@
 """`command:LINE`: any program that writes a media file when asked.
 
 The line is split like a shell would, but no shell runs; `{output}` (must be there), `{prompt}`, `{seed}`, `{frames}`,
-`{height}`, `{width}`, `{fps}`, `{duration_s}` inside its words are replaced. Example:
+`{height}`, `{width}`, `{fps}`, `{duration_s}` inside its words are replaced; `{seed}` is that of the noise, another one
+for every prompt. Example:
 `command:python generate.py --prompt {prompt} --seed {seed} --out {output}`.
 """
 
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from ltx2_benchmarks.nearest import unknown
-from ltx2_eval.models.base import Generated, GenerationRequest
+from ltx2_eval.models.base import Generated, GenerationRequest, NoisePlan
+from ltx2_eval.noise import NOISE_PLAN
 from ltx2_reports.records import ClipShape, Scalar, Stage
 
 _FIELDS = ("output", "prompt", "seed", "frames", "height", "width", "fps", "duration_s")
@@ -31,6 +33,7 @@ class CommandModel:
     def __init__(self, line: str, *, timeout_s: float = _TIMEOUT_S, suffix: str = ".mp4") -> None:
         self._line, self._timeout_s, self._suffix = line, timeout_s, suffix
         self._words = _words(line)
+        self.noise: NoisePlan = NOISE_PLAN if any("{seed}" in word for word in self._words) else None
         self._folder = Path(tempfile.mkdtemp(prefix="ltx2-eval-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 

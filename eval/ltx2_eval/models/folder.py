@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ltx2_eval.folder_of_clips import FoundClip, clips_in, contents
-from ltx2_eval.models.base import Generated, GenerationRequest
+from ltx2_eval.models.base import Generated, GenerationRequest, NoisePlan
 from ltx2_reports.records import ClipShape, Scalar
 from ltx2_reports.store import canonical_hash
 
@@ -24,13 +24,14 @@ class FolderModel:
     Args:
         folder: Where the clips lie.
         seeds: All seeds of the run.
+        noise: What is known of the noise that the clips were made from.
 
     Raises:
         ValueError: several seeds, and a file that does not say of which it is: it would be counted once per seed.
     """
 
-    def __init__(self, folder: Path, seeds: tuple[int, ...] = (0,)) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, seeds: tuple[int, ...] = (0,), noise: NoisePlan = None) -> None:
+        self.folder, self.noise = folder, noise
         self._clips = clips_in(folder)
         self._needs_seed = len(seeds) > 1
         if self._needs_seed:

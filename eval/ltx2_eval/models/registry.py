@@ -68,7 +68,7 @@ def _world(name: ModelName, context: ModelContext) -> Model:
             f"world has one clip per prompt, the run {len(context.seeds)} seeds: give one --seed, or name the models "
             "without world"
         )
-    return FolderModel(rendered_suite(context.suite, context.container))
+    return FolderModel(rendered_suite(context.suite, context.container), noise="none")
 
 
 KINDS: dict[str, ModelKind] = {
