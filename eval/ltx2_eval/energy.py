@@ -1,14 +1,20 @@
 """Joules that a device took while something ran: NVIDIA's counter, samples of power, or the processor's counters."""
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
+from ltx2_eval.nvml import nvml_handle
+from ltx2_eval.ticker import Ticker
+
 _RAPL = Path("/sys/class/powercap")
 _SAMPLE_EVERY_S = 0.05
+_LEAST_SAMPLES = 2
+"""Sampling periods that a part of a trace must last to have an energy of its own."""
 
 
 class Energy(NamedTuple):
@@ -28,6 +34,9 @@ class EnergyMeter(Protocol):
     def stop(self) -> Energy:
         """Energy since `start`."""
 
+    def between(self, begin_s: float, end_s: float) -> float | None:
+        """Joules of a part of what was measured last, by `time.perf_counter`; None where it is not known."""
+
 
 class Unavailable:
     """A meter where nothing can be read."""
@@ -42,34 +51,93 @@ class Unavailable:
         """The reason."""
         return Energy(None, reason=f"not available: {self._reason}")
 
+    def between(self, begin_s: float, end_s: float) -> float | None:
+        """Not known."""
+        return None
 
-class CounterMeter:
+
+class _TracedMeter:
+    """Joules so far, over time; a thread goes on looking."""
+
+    def __init__(self, source: str, now: Callable[[], float], every_s: float) -> None:
+        self._source, self._now, self._every_s = source, now, every_s
+        self._trace: list[tuple[float, float]] = []
+        self._ticker = Ticker(self._look, every_s)
+
+    def start(self) -> None:
+        """Take the first look, and go on in the background."""
+        self._ticker.stop()
+        self._trace = []
+        self._begin()
+        self._ticker.start()
+
+    def stop(self) -> Energy:
+        """Take the last look."""
+        self._ticker.stop()
+        try:
+            if self._ticker.error is not None:
+                raise self._ticker.error
+            self._look()
+        except Exception as error:  # a counter that can no longer be read must not cost what was measured
+            self._trace = []
+            return Energy(None, reason=f"not available: {self._source}: {error}")
+        return Energy(self._trace[-1][1], self._source)
+
+    def between(self, begin_s: float, end_s: float) -> float | None:
+        """Joules of a part, joined by straight lines; None for one too short for the samples, or outside of them."""
+        if not self._trace or end_s - begin_s < _LEAST_SAMPLES * self._every_s:
+            return None
+        times, joules = zip(*self._trace, strict=True)
+        if begin_s < times[0] or end_s > times[-1]:
+            return None
+        first, last = np.interp([begin_s, end_s], times, joules)
+        return float(last - first)
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
+class CounterMeter(_TracedMeter):
     """Differences of counters that only rise, each up to a limit where it starts again.
 
     Args:
         source: What the figure comes from.
         read: Joules on each counter.
         ranges: Where each counter starts again, in joules; 0: never.
+        now: The clock, in seconds.
+        every_s: Between two looks; far less than a counter needs for its range, so that no round is missed.
     """
 
-    def __init__(self, source: str, read: Callable[[], Sequence[float]], ranges: Sequence[float]) -> None:
-        self._source, self._read, self._ranges = source, read, ranges
-        self._begun: Sequence[float] = ()
+    def __init__(
+        self,
+        source: str,
+        read: Callable[[], Sequence[float]],
+        ranges: Sequence[float],
+        now: Callable[[], float] = time.perf_counter,
+        every_s: float = _SAMPLE_EVERY_S,
+    ) -> None:
+        super().__init__(source, now, every_s)
+        self._read, self._ranges = read, ranges
+        self._last: Sequence[float] = ()
 
-    def start(self) -> None:
-        """Remember where the counters stand."""
-        self._begun = self._read()
+    def _begin(self) -> None:
+        self._last = self._read()
+        self._trace.append((self._now(), 0.0))
 
-    def stop(self) -> Energy:
-        """Sum of the differences."""
-        used = [now - begun for now, begun in zip(self._read(), self._begun, strict=True)]
+    def _look(self) -> None:
+        found = self._read()
+        used = [now - last for now, last in zip(found, self._last, strict=True)]
         used = [value if value >= 0 else value + limit for value, limit in zip(used, self._ranges, strict=True)]
         if any(value < 0 for value in used):
-            return Energy(None, reason=f"not available: a counter of {self._source} went backwards")
-        return Energy(sum(used), self._source)
+            raise ValueError("a counter went backwards")
+        self._last = found
+        self._trace.append((self._now(), self._trace[-1][1] + sum(used)))
 
 
-class SampledMeter:
+class SampledMeter(_TracedMeter):
     """The integral of power over time, from samples that a thread takes.
 
     Args:
@@ -86,32 +154,18 @@ class SampledMeter:
         now: Callable[[], float] = time.perf_counter,
         every_s: float = _SAMPLE_EVERY_S,
     ) -> None:
-        self._source, self._watts, self._now, self._every_s = source, watts, now, every_s
-        self._trace: list[tuple[float, float]] = []
-        self._finished = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__(source, now, every_s)
+        self._watts = watts
+        self._last = (0.0, 0.0)
 
-    def start(self) -> None:
-        """Take the first sample, and go on in the background."""
-        self._trace, self._finished = [], threading.Event()
-        self._sample()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+    def _begin(self) -> None:
+        self._last = (self._now(), self._watts())
+        self._trace.append((self._last[0], 0.0))
 
-    def stop(self) -> Energy:
-        """Take the last sample and integrate."""
-        self._finished.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._sample()
-        return Energy(integrate(self._trace), self._source)
-
-    def _sample(self) -> None:
-        self._trace.append((self._now(), self._watts()))
-
-    def _watch(self) -> None:
-        while not self._finished.wait(self._every_s):
-            self._sample()
+    def _look(self) -> None:
+        sample = (self._now(), self._watts())
+        self._trace.append((sample[0], self._trace[-1][1] + integrate([self._last, sample])))
+        self._last = sample
 
 
 def integrate(trace: Sequence[tuple[float, float]]) -> float:
@@ -126,42 +180,39 @@ def energy_meter(device: str) -> EnergyMeter:
 
 
 def rapl_meter(root: Path = _RAPL) -> EnergyMeter:
-    """The counters of the processor's packages, where they exist and may be read."""
-    folders = sorted(path for path in root.glob("*-rapl:*") if path.name.count(":") == 1)
+    """The counters of the processor's packages, where they exist and may be read; work of others is counted too."""
+    folders = _packages(root)
     if not folders:
         return Unavailable("this machine shows no energy counters (RAPL)")
     try:
         ranges = [int((folder / "max_energy_range_uj").read_text()) / 1e6 for folder in folders]
-        meter = CounterMeter("RAPL, processor packages", lambda: _read_rapl(folders), ranges)
-        meter.start()
+        _read_rapl(folders)
     except (OSError, ValueError):
         return Unavailable("the energy counters (RAPL) may be read by the administrator only")
-    return meter
+    return CounterMeter("RAPL, processor packages", lambda: _read_rapl(folders), ranges)
+
+
+def _packages(root: Path) -> list[Path]:
+    """One zone per package: not its parts, not `psys`, which holds the packages again, and none shown twice."""
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in root.glob("*-rapl*:*") if path.name.count(":") == 1):
+        try:
+            name = (path / "name").read_text().strip()
+        except OSError:
+            name = ""
+        if name.startswith("package"):
+            found.setdefault(name, path)
+    return list(found.values())
 
 
 def _read_rapl(folders: Sequence[Path]) -> list[float]:
     return [int((folder / "energy_uj").read_text()) / 1e6 for folder in folders]
 
 
-def nvml_handle(device: str) -> tuple[Any, Any] | None:
-    """The NVML module and the handle of a CUDA device; None where either is missing."""
-    import torch
-
-    try:
-        import pynvml  # type: ignore[import-not-found, unused-ignore]
-
-        pynvml.nvmlInit()
-        properties = torch.cuda.get_device_properties(device)
-        # By identity and not by number: CUDA_VISIBLE_DEVICES renumbers the one and not the other.
-        return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
-    except Exception:  # missing package, driver without NVML, a partition: all mean that nothing can be read
-        return None
-
-
 def _of_gpu(device: str) -> EnergyMeter:
     found = nvml_handle(device)
-    if found is None:
-        return Unavailable("pip install nvidia-ml-py to read the GPU's energy")
+    if isinstance(found, str):
+        return Unavailable(found)
     nvml, handle = found
     try:
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)

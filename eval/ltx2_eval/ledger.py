@@ -3,8 +3,10 @@
 import statistics
 from collections.abc import Callable
 
-from ltx2_eval.bench.devices import Device, attention_backends, host_peak_bytes, open_device
+from ltx2_eval.bench.devices import Device, attention_backends, open_device
+from ltx2_eval.bench.host import host_peak_bytes
 from ltx2_eval.bench.peak import matmul_flops_per_s
+from ltx2_eval.bench.watch import Seen, Watch
 from ltx2_eval.energy import Energy, EnergyMeter
 from ltx2_eval.models.base import Generated, Work
 from ltx2_reports.records import Ledger, Stage
@@ -22,11 +24,15 @@ class LedgerKeeper:
     def __init__(self, device: str) -> None:
         self._device: Device = open_device(device)
         self._meter: EnergyMeter = self._device.energy_meter()
+        self._watch: Watch | None = None
         self._peaks: dict[str, float | None] = {}
         self._is_cold = True
 
     def begin(self) -> None:
         """Before a clip."""
+        if self._watch is not None:  # the clip before failed
+            self._watch.stop()
+        self._watch = self._device.watch()
         self._meter.start()
 
     def end(self, generated: Generated, clip_s: float) -> tuple[Ledger | None, tuple[Stage, ...]]:
@@ -40,19 +46,21 @@ class LedgerKeeper:
             The ledger (None for a model without stages, which made nothing here), and the stages with their FLOPs.
         """
         energy = self._meter.stop()
+        seen = Seen() if self._watch is None else self._watch.stop()
+        self._watch = None
         if not generated.stages:
             return None, ()
         work = _said(generated.work)
         stages = tuple(
             stage.model_copy(update={"flops": work.flops.get(stage.name, stage.flops)}) for stage in generated.stages
         )
-        ledger = self._ledger(stages, clip_s, work, energy)
+        ledger = self._ledger(stages, clip_s, work, energy, seen)
         self._is_cold = False
         return ledger, stages
 
-    def _ledger(self, stages: tuple[Stage, ...], clip_s: float, work: Work, energy: Energy) -> Ledger:
+    def _ledger(self, stages: tuple[Stage, ...], clip_s: float, work: Work, energy: Energy, seen: Seen) -> Ledger:
         seconds = sum(stage.seconds for stage in stages)
-        state = self._device.describe()
+        state = seen.put(self._device.describe())
         steps = next((stage.step_s for stage in stages if stage.step_s), ())
         peaks = [stage.peak_bytes for stage in stages if stage.peak_bytes is not None]
         counted = [stage for stage in stages if stage.flops is not None]
@@ -87,10 +95,7 @@ class LedgerKeeper:
     def _peak(self, dtype: str) -> float | None:
         """Measured once; None where the model leaves no memory for it."""
         if dtype not in self._peaks:
-            try:
-                self._peaks[dtype] = matmul_flops_per_s(self._device.torch_device, dtype, self._device.now)
-            except RuntimeError:
-                self._peaks[dtype] = None
+            self._peaks[dtype] = matmul_flops_per_s(self._device.torch_device, dtype, self._device.now)
         return self._peaks[dtype]
 
 

@@ -81,14 +81,19 @@ class BenchDevice(Record):
     name: str
     driver: str | None = None
     memory_bytes: int | None = None
+    cores: int | None = None
+    """CPU: cores that the process may use."""
     threads: int | None = None
     attention: str | None = None
     """Which kernels scaled-dot-product attention may choose from."""
     clock_mhz: float | None = None
-    """While the timed calls ran, mean of what could be read."""
+    """While the timed calls ran: on a GPU the median of samples, on a CPU the mean of its cores at the end."""
+    clock_low_mhz: float | None = None
+    """On a GPU, the lowest tenth of the samples."""
     max_clock_mhz: float | None = None
     throttling: str | None = None
-    """Reasons that the driver gave; empty: none; null: could not be read."""
+    """Reasons for a lower clock that the driver gave while the timed calls ran; empty: none; null: could not be read.
+    A power limit is among them: dense products of matrices reach it on a sound GPU."""
     packages: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -98,7 +103,7 @@ class BenchDevice(Record):
 
 
 class BenchEnergy(Record):
-    """Energy of one timed unit."""
+    """Mean energy of one timed unit; warm-up is not in it, what the device takes between two calls is."""
 
     joules: float | None
     source: str | None = None
@@ -111,6 +116,8 @@ class BenchVerdict(Record):
 
     valid: bool
     reasons: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    """What could not be checked, each with why; a valid result with such has been believed in part."""
 
     @model_validator(mode="after")
     def _reasons_where_invalid(self) -> Self:
@@ -137,6 +144,7 @@ class BenchTiming(Record):
     """Clips: median seconds of each stage."""
     device_peak_bytes: int | None = None
     host_peak_bytes: int | None = None
+    """Highest resident memory of the process so far: later cases inherit that of earlier ones."""
     energy: BenchEnergy | None = None
     flops_per_s: float | None = None
     """Achieved."""

@@ -137,16 +137,32 @@ def _timings(summary: dict[str, Any]) -> Table:
             number(case["joules"], 3),
             *((number(case["cost_per_clip"] or case["cost_per_step"], 3),) if priced else ()),
             *((number(case["error"], 2),) if judged else ()),
-            "yes" if case["verdict"]["valid"] else "NO",
+            _validity(case["verdict"]),
         )
         for case in timed
     ]
     rows += [(case["name"], *([MISSING_MARK] * (len(head) - 2)), "not run") for case in failed]
     notes = [f"{case['name']}: {reason}" for case in timed for reason in case["verdict"]["reasons"]]
     notes += [f"{case['name']}: {case['reason']}" for case in failed]
+    blind: dict[str, list[str]] = {}
+    for case in timed:
+        for what in case["verdict"]["unchecked"]:
+            blind.setdefault(what, []).append(case["name"])
+    notes += [f"not checked, {what} ({_of_cases(names, len(timed))})" for what, names in blind.items()]
     if any(case["weights"] == "random" for case in timed):
         notes.append("Random weights: speed does not depend on the values, and the output was checked to be finite.")
     return Table(title="By the clock", head=head, rows=tuple(rows), notes=tuple(notes))
+
+
+def _validity(verdict: dict[str, Any]) -> str:
+    if not verdict["valid"]:
+        return "NO"
+    unchecked = [text.split(":")[0] for text in verdict["unchecked"]]
+    return f"yes, {' and '.join(unchecked)} not checked" if unchecked else "yes"
+
+
+def _of_cases(names: Sequence[str], count: int) -> str:
+    return "all cases" if len(names) == count else ", ".join(names)
 
 
 def _only_estimated(summary: dict[str, Any]) -> bool:

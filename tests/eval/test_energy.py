@@ -56,35 +56,90 @@ def test_a_sampled_meter_samples_in_the_background() -> None:
 
 def test_counters_add_up_and_wrap() -> None:
     readings = iter([[95.0, 10.0], [5.0, 12.5]])
-    meter = CounterMeter("test", lambda: next(readings), [100.0, 100.0])
+    meter = CounterMeter("test", lambda: next(readings), [100.0, 100.0], every_s=60)
     meter.start()
     assert meter.stop().joules == pytest.approx(10 + 2.5)
 
 
 def test_a_counter_that_goes_backwards_gives_no_figure() -> None:
     readings = iter([[95.0], [5.0]])
-    meter = CounterMeter("test", lambda: next(readings), [0.0])
+    meter = CounterMeter("test", lambda: next(readings), [0.0], every_s=60)
     meter.start()
     found = meter.stop()
     assert found.joules is None
     assert "went backwards" in (found.reason or "")
 
 
-def package(root: Path, name: str, energy_uj: int) -> Path:
+def test_a_counter_that_wraps_twice_is_followed() -> None:
+    clock, seen = Clock(), []
+
+    def read() -> list[float]:
+        seen.append(None)
+        return [40.0 * len(seen) % 100.0]
+
+    meter = CounterMeter("test", read, [100.0], clock, every_s=0.001)
+    meter.start()
+    while len(seen) < 7:
+        pass
+    assert meter.stop().joules == pytest.approx(40.0 * (len(seen) - 1))
+
+
+def test_a_part_of_a_trace_has_its_own_energy() -> None:
+    clock, joules = Clock(), iter([0.0, 100.0, 700.0])
+    meter = CounterMeter("test", lambda: [next(joules)], [0.0], clock, every_s=60)
+    meter.start()
+    clock.t = 100.0
+    meter._look()
+    clock.t = 400.0
+    meter.stop()
+    assert meter.between(50.0, 250.0) == pytest.approx(50 + 300)
+    assert meter.between(50.0, 60.0) is None  # shorter than the samples tell
+    assert meter.between(50.0, 500.0) is None  # not watched to its end
+
+
+def test_a_meter_that_was_never_stopped_begins_anew() -> None:
+    meter = SampledMeter("test", lambda: 100.0, every_s=0.001)
+    meter.start()
+    first = meter._ticker._thread
+    meter.start()
+    assert not first.is_alive()
+    assert meter.stop().joules < 100.0
+
+
+def test_a_counter_that_fails_meanwhile_is_a_reason() -> None:
+    readings = iter([[1.0]])
+
+    def read() -> list[float]:
+        try:
+            return next(readings)
+        except StopIteration:
+            raise OSError("gone") from None
+
+    meter = CounterMeter("test", read, [0.0], every_s=60)
+    meter.start()
+    assert meter.stop().reason == "not available: test: gone"
+
+
+def package(root: Path, name: str, energy_uj: int, label: str) -> Path:
     folder = root / name
     folder.mkdir()
+    (folder / "name").write_text(f"{label}\n")
     (folder / "max_energy_range_uj").write_text("262143328850\n")
     (folder / "energy_uj").write_text(f"{energy_uj}\n")
     return folder
 
 
 def test_processor_packages_are_read_and_their_parts_are_not_counted_twice(tmp_path: Path) -> None:
-    first, second = package(tmp_path, "intel-rapl:0", 1_000_000), package(tmp_path, "intel-rapl:1", 2_000_000)
-    part = package(tmp_path, "intel-rapl:0:0", 500_000)
+    first = package(tmp_path, "intel-rapl:0", 1_000_000, "package-0")
+    second = package(tmp_path, "intel-rapl:1", 2_000_000, "package-1")
+    part = package(tmp_path, "intel-rapl:0:0", 500_000, "core")
+    platform = package(tmp_path, "intel-rapl:2", 700_000, "psys")
+    again = package(tmp_path, "intel-rapl-mmio:0", 1_000_000, "package-0")
     meter = rapl_meter(tmp_path)
     meter.start()
-    for folder, microjoules in ((first, 4_000_000), (second, 2_500_000), (part, 9_000_000)):
+    for folder, microjoules in ((first, 4_000_000), (second, 2_500_000), (part, 9_000_000), (platform, 8_000_000)):
         (folder / "energy_uj").write_text(str(microjoules))
+    (again / "energy_uj").write_text("4000000")
     assert meter.stop() == (pytest.approx(3.5), "RAPL, processor packages", None)
 
 
@@ -115,7 +170,7 @@ def test_a_gpu_is_read_by_its_counter_or_else_by_its_power(monkeypatch, counter:
 
 
 def test_without_counters_there_is_a_reason(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(energy, "nvml_handle", lambda device: None)
+    monkeypatch.setattr(energy, "nvml_handle", lambda device: "no driver")
     for meter in (rapl_meter(tmp_path), energy_meter("cuda")):
         meter.start()
         found = meter.stop()

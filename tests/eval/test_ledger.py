@@ -83,10 +83,7 @@ def test_a_clip_that_was_not_made_here_has_no_ledger():
 
 
 def test_a_full_device_has_no_peak(monkeypatch):
-    def full(device, dtype, now):
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr(ledger_module, "matmul_flops_per_s", full)
+    monkeypatch.setattr(ledger_module, "matmul_flops_per_s", lambda device, dtype, now: None)
     found, _ = kept(LedgerKeeper("cpu"), stages=STAGES, work=lambda: Work(flops={"denoise": 800}, dtype="float32"))
     assert (found.flops_per_s, found.peak_flops_per_s, found.utilisation) == (200.0, None, None)
 

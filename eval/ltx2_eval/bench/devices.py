@@ -2,14 +2,16 @@
 
 import functools
 import importlib.metadata
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ltx2_eval.energy import EnergyMeter, energy_meter, nvml_handle
+from ltx2_eval.bench.gpu_watch import GpuWatch
+from ltx2_eval.bench.host import available_bytes, core_count, cpu_clock_mhz, total_bytes
+from ltx2_eval.bench.watch import CpuWatch, Seen, Watch
+from ltx2_eval.energy import EnergyMeter, energy_meter
 from ltx2_eval.environment import environment
+from ltx2_eval.nvml import nvml_handle
 from ltx2_reports.bench import BenchDevice
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PACKAGES = ("torch", "diffusers", "ltx2-eval")
-_HARMLESS = 0x1 | 0x2
-"""NVML's reasons that are no throttling: idle, and clocks that an application asked for."""
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "not enough memory")
+"""In the message of PyTorch's allocator on the CPU, which raises a plain RuntimeError."""
 
 
 class Device(Protocol):
@@ -40,8 +42,8 @@ class Device(Protocol):
     def describe(self) -> BenchDevice:
         """What it is, and its state now."""
 
-    def other_load(self) -> Callable[[], float]:
-        """Begin to watch; the result, called at the end, says how many cores (on a GPU: processes) others kept busy."""
+    def watch(self) -> Watch:
+        """Begin to watch its clock, throttling and the work of others."""
 
     def energy_meter(self) -> EnergyMeter:
         """Of its energy."""
@@ -95,31 +97,25 @@ class CpuDevice:
         return BenchDevice(
             kind="cpu",
             name=self._name,
-            memory_bytes=_total_bytes(),
+            memory_bytes=total_bytes(),
+            cores=core_count(),
             threads=torch.get_num_threads(),
             attention=attention_backends(self.torch_device),
-            clock_mhz=_cpu_clocks(),
+            clock_mhz=cpu_clock_mhz(),
             packages=_packages(),
         )
 
-    def other_load(self) -> Callable[[], float]:
-        """Cores that others kept busy, by the kernel's account of all cores less this process's own time."""
-        begun, before = time.perf_counter(), (_busy_s(), _own_s())
-
-        def finish() -> float:
-            elapsed = time.perf_counter() - begun
-            busy, own = _busy_s() - before[0], _own_s() - before[1]
-            return max(0.0, (busy - own) / elapsed) if elapsed > 0 and before[0] else 0.0
-
-        return finish
+    def watch(self) -> Watch:
+        """By the kernel."""
+        return CpuWatch()
 
     def energy_meter(self) -> EnergyMeter:
         """The processor's counters."""
         return energy_meter("cpu")
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """PyTorch's allocator on the CPU raises a plain RuntimeError."""
-        return isinstance(error, MemoryError) or "not enough memory" in str(error)
+        """By its class, or by the allocator's words."""
+        return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
 
     def recover(self) -> None:
         """Drop what nobody holds."""
@@ -152,17 +148,18 @@ class CudaDevice:
         return _logged(call, self.torch_device)
 
     def free_bytes(self) -> int | None:
-        """By the driver."""
+        """By the driver, and what PyTorch keeps for its next allocations."""
         import torch
 
-        return int(torch.cuda.mem_get_info(self.torch_device)[0])
+        device = self.torch_device
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
 
     def describe(self) -> BenchDevice:
-        """GPU, driver, clocks, throttling."""
+        """GPU, driver, highest clock; the clock of the moment says nothing of a GPU that waits."""
         import torch
 
         properties = torch.cuda.get_device_properties(self.torch_device)
-        clock_mhz, max_clock_mhz, throttling = self._clocks()
         return BenchDevice(
             kind="cuda",
             name=properties.name,
@@ -170,24 +167,22 @@ class CudaDevice:
             memory_bytes=properties.total_memory,
             attention=attention_backends(self.torch_device),
             packages={**_packages(), "cuda": torch.version.cuda or ""},
-            clock_mhz=clock_mhz,
-            max_clock_mhz=max_clock_mhz,
-            throttling=throttling,
+            max_clock_mhz=self._highest_clock_mhz(),
         )
 
-    def other_load(self) -> Callable[[], float]:
-        """Other processes that compute on the GPU."""
-        return lambda: float(self._strangers())
+    def watch(self) -> Watch:
+        """By NVML, where there is one."""
+        return _Blind(self._nvml) if isinstance(self._nvml, str) else GpuWatch(*self._nvml)
 
     def energy_meter(self) -> EnergyMeter:
         """NVML."""
         return energy_meter(self._name)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """PyTorch has a class for it."""
+        """PyTorch has a class for it; the pipeline says what would fit in one of its own."""
         import torch
 
-        return isinstance(error, torch.cuda.OutOfMemoryError)
+        return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
 
     def recover(self) -> None:
         """Drop what nobody holds, and give cached blocks back to the driver."""
@@ -199,46 +194,27 @@ class CudaDevice:
         torch.cuda.empty_cache()
 
     def _driver(self) -> str | None:
-        return str(self._nvml[0].nvmlSystemGetDriverVersion()) if self._nvml else None
+        return None if isinstance(self._nvml, str) else str(self._nvml[0].nvmlSystemGetDriverVersion())
 
-    def _clocks(self) -> tuple[float | None, float | None, str | None]:
-        """Clock, the highest clock there is, and the driver's reasons for a lower one; None without NVML."""
-        if self._nvml is None:
-            return None, None, None
+    def _highest_clock_mhz(self) -> float | None:
+        if isinstance(self._nvml, str):
+            return None
         nvml, handle = self._nvml
         try:
-            bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & ~_HARMLESS
-            clock, highest = nvml.nvmlDeviceGetClockInfo, nvml.nvmlDeviceGetMaxClockInfo
-            sm = nvml.NVML_CLOCK_SM
-            return float(clock(handle, sm)), float(highest(handle, sm)), throttling_words(bits)
+            return float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM))
         except nvml.NVMLError:
-            return None, None, None
-
-    def _strangers(self) -> int:
-        if self._nvml is None:
-            return 0
-        nvml, handle = self._nvml
-        try:
-            found = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        except nvml.NVMLError:
-            return 0
-        return sum(process.pid != os.getpid() for process in found)
+            return None
 
 
-_REASONS = {
-    0x4: "power limit",
-    0x8: "hardware slowdown",
-    0x10: "sync boost",
-    0x20: "heat (software)",
-    0x40: "heat (hardware)",
-    0x80: "power brake",
-    0x100: "display clock",
-}
+class _Blind:
+    """A watch that sees nothing, and says why."""
 
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
 
-def throttling_words(bits: int) -> str:
-    """NVML's bit field of reasons for a lower clock, in words; empty for none."""
-    return ", ".join(word for bit, word in _REASONS.items() if bits & bit)
+    def stop(self) -> Seen:
+        """Nothing."""
+        return Seen(blind=self._reason)
 
 
 def attention_backends(device: "torch.device") -> str:
@@ -263,69 +239,6 @@ def _logged(call: Callable[[], T], device: "torch.device") -> tuple[T, int | Non
     with log.stage("call"):
         result = call()
     return result, log.stages[0].peak_bytes
-
-
-def host_peak_bytes() -> int:
-    """Resident memory of this process at its highest, by the kernel."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        import resource
-        import sys
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def available_bytes() -> int | None:
-    """Host memory that can be had without swapping, within the limit of the process's control group."""
-    found = [_meminfo("MemAvailable"), _group_bytes()]
-    known = [value for value in found if value is not None]
-    return min(known) if known else None
-
-
-def _group_bytes() -> int | None:
-    root = Path("/sys/fs/cgroup")
-    try:
-        return int((root / "memory.max").read_text()) - int((root / "memory.current").read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _total_bytes() -> int | None:
-    return _meminfo("MemTotal")
-
-
-def _meminfo(key: str) -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(key)), None)
-
-
-def _cpu_clocks() -> float | None:
-    files = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
-    try:
-        clocks = [int(file.read_text()) / 1e3 for file in files]
-    except (OSError, ValueError):
-        return None
-    return sum(clocks) / len(clocks) if clocks else None
-
-
-def _busy_s() -> float:
-    """Seconds that all cores together were busy since the machine started; 0 where it cannot be read."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-    except OSError:
-        return 0.0
-    user, nice, system, _, _, irq, softirq = (int(field) for field in fields[:7])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
-def _own_s() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 @functools.cache

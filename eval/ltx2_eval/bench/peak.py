@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     import torch
 
 _SIDES = {"cpu": 1024, "cuda": 8192}
-_REPEATS = 5
+_WARMUP, _REPEATS = 2, 5
+_LEAST_S = 0.5
+"""Of all products together: long enough for a GPU to reach the clock that it can hold."""
 
 
-def matmul_flops_per_s(device: "torch.device", dtype: str, now: Callable[[], float]) -> float:
-    """Operations per second of a square product on a device, the median of a few.
+def matmul_flops_per_s(device: "torch.device", dtype: str, now: Callable[[], float]) -> float | None:
+    """Operations per second of a square product on a device, the median of several; None where memory is too small.
 
     Args:
         device: Where.
@@ -22,10 +24,22 @@ def matmul_flops_per_s(device: "torch.device", dtype: str, now: Callable[[], flo
     import torch
 
     side = _SIDES.get(device.type, 1024)
-    a, b = (torch.randn(side, side, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
-    seconds = []
-    for _ in range(_REPEATS + 2):
+    try:
+        a, b = (torch.randn(side, side, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
+        seconds = statistics.median(_seconds(lambda: a @ b, now))
+    except RuntimeError:  # the allocator's; a share of a peak is no reason to give up what it is a share of
+        return None
+    return 2 * side**3 / seconds if seconds > 0 else None
+
+
+def _seconds(product: Callable[[], object], now: Callable[[], float]) -> list[float]:
+    for _ in range(_WARMUP):
+        product()
+    seconds: list[float] = []
+    while len(seconds) < _REPEATS or sum(seconds) < _LEAST_S:
         began = now()
-        a @ b
+        product()
         seconds.append(now() - began)
-    return float(2 * side**3 / statistics.median(seconds[2:]))
+        if seconds[-1] <= 0:  # such a clock would never come to an end
+            break
+    return seconds

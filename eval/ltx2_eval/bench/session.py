@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ltx2_benchmarks.hardware import Gpu
 from ltx2_benchmarks.recipe import Recipe
 from ltx2_eval.bench.case import Case
-from ltx2_eval.bench.devices import Device, host_peak_bytes
+from ltx2_eval.bench.devices import Device
+from ltx2_eval.bench.host import host_peak_bytes
 from ltx2_eval.bench.models import BenchModel, Workload, bench_model
 from ltx2_eval.bench.outputs import all_finite, distance, on_host, same
 from ltx2_eval.bench.peak import matmul_flops_per_s
-from ltx2_eval.bench.timing import Timings, measure
+from ltx2_eval.bench.timing import Timings, time_in_turn, warm_up
 from ltx2_eval.bench.verdict import Evidence, judge, quartiles
 from ltx2_eval.energy import Energy
 from ltx2_eval.extractors.base import NotAvailable
@@ -49,10 +50,11 @@ class Session:
     """Called with every record as soon as there is one."""
     announce: Announce = lambda text: None
     id: str = field(default_factory=lambda: secrets.token_hex(6))
-    _peaks: dict[str, float] = field(default_factory=dict)
+    _peaks: dict[str, float | None] = field(default_factory=dict)
+    """Measured throughput by dtype, before any model takes memory; None where there was too little."""
     _references: dict[tuple[Any, ...], "tuple[torch.Tensor, ...]"] = field(default_factory=dict)
-    _full: set[str] = field(default_factory=set)
-    """Models that did not fit, where the recipe says to stop there."""
+    _full: dict[str, int] = field(default_factory=dict)
+    """Least need (estimate, bytes) at which each model did not fit, where the recipe says to stop there."""
 
     def run(self, cases: Sequence[Case]) -> list[BenchRecord]:
         """Estimate or measure each case.
@@ -63,6 +65,7 @@ class Session:
         models = {name: bench_model(name) for name in dict.fromkeys(case.model for case in cases)}
         for case in cases:
             models[case.model].check(case)
+        self._measure_peaks(cases)
         return [self._kept(self._one(case, models[case.model])) for case in cases]
 
     def run_pair(self, first: Case, second: Case, models: tuple[BenchModel, BenchModel]) -> list[BenchRecord]:
@@ -74,6 +77,7 @@ class Session:
         cases = (first, second)
         for case, model in zip(cases, models, strict=True):
             model.check(case)
+        self._measure_peaks(cases)
         estimates = [model.estimate(case, self.gpu) for case, model in zip(cases, models, strict=True)]
         self.announce(f"{first.record().name} and {second.record().name}, in turn")
         found = self._too_large(sum(estimate.memory_bytes for estimate in estimates))
@@ -91,12 +95,13 @@ class Session:
         estimate = model.estimate(case, self.gpu)
         if self.device is None:
             return self._without(case, estimate, Reason(kind="not_applicable", message="estimated only: device meta"))
-        if case.model in self._full:
-            reason = Reason(kind="not_applicable", message="left out: a smaller size of this model did not fit")
+        if estimate.memory_bytes >= self._full.get(case.model, estimate.memory_bytes + 1):
+            message = "left out: a size of this model that needs less memory did not fit"
+            reason = Reason(kind="not_applicable", message=message)
             return self._without(case, estimate, reason)
         self.announce(f"{case.record().name}: about {estimate.memory_bytes / 2**30:.3g} GiB")
         if problem := self._too_large(estimate.memory_bytes):
-            self._mark_full(case)
+            self._mark_full(case, estimate)
             return self._without(case, estimate, problem)
         found = self._measured([case], [model], [estimate], ("alone",))
         return self._without(case, estimate, found) if isinstance(found, Reason) else found[0]
@@ -117,18 +122,25 @@ class Session:
         except NotAvailable as error:
             reason = Reason(kind="not_available", message=str(error), stage="bench")
         except Exception as error:
-            is_full = device.is_out_of_memory(error)
-            text = " ".join(str(error).split())[:300]
-            message = f"out of memory on {device.kind}: {text}" if is_full else text or type(error).__name__
-            reason = Reason(kind="failed", message=message, stage="bench", error=type(error).__name__)
-            for case in cases if is_full else ():
-                self._mark_full(case)
+            reason = self._trouble(error)
+            if device.is_out_of_memory(error):
+                for case, estimate in zip(cases, estimates, strict=True):
+                    self._mark_full(case, estimate)
         device.recover()
         return reason
 
-    def _mark_full(self, case: Case) -> None:
+    def _trouble(self, error: Exception) -> Reason:
+        """A size that does not fit is an answer, and no failure."""
+        assert self.device is not None
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        if not self.device.is_out_of_memory(error):
+            return Reason(kind="failed", message=text, stage="bench", error=type(error).__name__)
+        message = text if text.startswith("out of memory") else f"out of memory on {self.device.kind}: {text}"
+        return Reason(kind="not_applicable", message=message, stage="bench", error=type(error).__name__)
+
+    def _mark_full(self, case: Case, estimate: BenchEstimate) -> None:
         if self.recipe.stop_when_full:
-            self._full.add(case.model)
+            self._full[case.model] = min(estimate.memory_bytes, self._full.get(case.model, estimate.memory_bytes))
 
     def _too_large(self, needed_bytes: int) -> Reason | None:
         assert self.device is not None
@@ -151,10 +163,14 @@ class Session:
         """Time workloads that are ready, in turn, and make their records."""
         device = self.device
         assert device is not None
-        before, watch, meter = device.describe(), device.other_load(), device.energy_meter()
-        meter.start()
-        timings = measure(workloads, device, self.recipe.timing)
-        energy, others, after = meter.stop(), watch(), device.describe()
+        timings = warm_up(workloads, device, self.recipe.timing)
+        watch, meter = device.watch(), device.energy_meter()
+        try:
+            meter.start()  # after the warm-up: calls that choose kernels and compile cost many times the energy
+            time_in_turn(workloads, timings, device, self.recipe.timing)
+        finally:
+            energy, seen = meter.stop(), watch.stop()
+        state = seen.put(device.describe())
         records = []
         for case, estimate, workload, found, role in zip(cases, estimates, workloads, timings, roles, strict=True):
             if not found.seconds:
@@ -162,27 +178,38 @@ class Session:
             number, timed = found.kept or (0, ())
             kept = on_host(timed)
             found.kept = None
-            again, peak = device.peak_during(lambda w=workload, n=number: on_host(w.run(n)))  # type: ignore[misc]
+            again, peak = self._again(workload, number)
             evidence = Evidence(
                 timings=found,
-                before=before,
-                after=after,
-                others=others,
-                same_output=same(kept, again),
-                finite=all_finite(again),
+                device=state,
+                seen=seen,
+                same_output=None if again is None else same(kept, again),
+                finite=all_finite(kept if again is None else again),
             )
             timing = self._timing(case, estimate, found, peak, energy if len(cases) == 1 else None)
             timing = timing.model_copy(update={"error": self._error(case, workload)})
-            records.append(
-                self._record(case, estimate, role, device=_state(before, after), timing=timing, verdict=judge(evidence))
-            )
+            records.append(self._record(case, estimate, role, device=state, timing=timing, verdict=judge(evidence)))
         return records
+
+    def _again(self, workload: Workload, number: int) -> "tuple[tuple[torch.Tensor, ...] | None, int | None]":
+        """An untimed call: its output, and the peak of the device's memory.
+
+        What was timed before must not be lost: where the memory is too small for looking at it, there is no output.
+        """
+        assert self.device is not None
+        try:
+            return self.device.peak_during(lambda: on_host(workload.run(number)))
+        except Exception as error:
+            if not self.device.is_out_of_memory(error):
+                raise
+        self.device.recover()
+        return None, None
 
     def _timing(
         self, case: Case, estimate: BenchEstimate, found: Timings, peak: int | None, energy: Energy | None
     ) -> BenchTiming:
         low, middle, high = quartiles(found.seconds)
-        highest = self._peak(case.dtype)
+        highest = self._peaks.get(case.dtype)
         achieved = estimate.flops / middle if middle > 0 else None
         names = found.stages[0] if found.stages else {}
         return BenchTiming(
@@ -196,24 +223,27 @@ class Session:
             stages_s={name: statistics.median(stages[name] for stages in found.stages) for name in names},
             device_peak_bytes=peak,
             host_peak_bytes=host_peak_bytes(),
-            energy=_per_call(energy, found.warmup + len(found.seconds) + found.backwards),
+            energy=_per_call(energy, len(found.seconds) + found.backwards),
             flops_per_s=achieved,
             peak_flops_per_s=highest,
             utilisation=achieved / highest if achieved and highest else None,
         )
 
-    def _peak(self, dtype: str) -> float:
-        assert self.device is not None
-        if dtype not in self._peaks:
-            self._peaks[dtype] = matmul_flops_per_s(self.device.torch_device, dtype, self.device.now)
-        return self._peaks[dtype]
+    def _measure_peaks(self, cases: Sequence[Case]) -> None:
+        if self.device is None:
+            return
+        for dtype in dict.fromkeys(case.dtype for case in cases):
+            if dtype not in self._peaks:
+                self._peaks[dtype] = matmul_flops_per_s(self.device.torch_device, dtype, self.device.now)
 
     def _error(self, case: Case, workload: Workload) -> float | None:
         """Distance of the output from that of the first model that ran this size, where the recipe asks for it."""
         if not self.recipe.quality:
             return None
-        output = on_host(workload.run(0))
-        key = (case.width, case.height, case.frames, case.dtype, case.batch)
+        output, _ = self._again(workload, 0)
+        if output is None:
+            return None
+        key = (case.measure, case.width, case.height, case.frames, case.steps, case.dtype, case.batch)
         return distance(output, self._references.setdefault(key, output))
 
     def _without(self, case: Case, estimate: BenchEstimate | None, reason: Reason, role: Role = "alone") -> BenchRecord:
@@ -238,15 +268,3 @@ def _per_call(energy: Energy | None, calls: int) -> BenchEnergy:
         return BenchEnergy(joules=None, reason="not available: two models ran in turn")
     joules = None if energy.joules is None else energy.joules / calls
     return BenchEnergy(joules=joules, source=energy.source, reason=energy.reason)
-
-
-def _state(before: BenchDevice, after: BenchDevice) -> BenchDevice:
-    """As after the run, with the mean clock of both looks and every reason for throttling that was seen."""
-    clocks = [device.clock_mhz for device in (before, after) if device.clock_mhz is not None]
-    reasons = [device.throttling for device in (before, after) if device.throttling is not None]
-    return after.model_copy(
-        update={
-            "clock_mhz": statistics.fmean(clocks) if clocks else None,
-            "throttling": "; ".join(sorted({reason for reason in reasons if reason})) if reasons else None,
-        }
-    )

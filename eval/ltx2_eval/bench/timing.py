@@ -35,14 +35,25 @@ class Timings:
 
 
 def measure(workloads: Sequence[Workload], device: Device, rule: Timing) -> list[Timings]:
-    """Time workloads in turn: A B A B; one alone is a list of one.
+    """Warm up, then time workloads in turn: A B A B; one alone is a list of one.
 
     Args:
         workloads: What to time.
         device: Whose clock is looked at, before and after each call.
         rule: Warm-up and repetitions; no round begins after its time is up.
     """
-    found = [_warm(workload, device, rule) for workload in workloads]
+    found = warm_up(workloads, device, rule)
+    time_in_turn(workloads, found, device, rule)
+    return found
+
+
+def warm_up(workloads: Sequence[Workload], device: Device, rule: Timing) -> list[Timings]:
+    """Call each until two calls agree."""
+    return [_warm(workload, device, rule) for workload in workloads]
+
+
+def time_in_turn(workloads: Sequence[Workload], found: Sequence[Timings], device: Device, rule: Timing) -> None:
+    """Time warm workloads in turn, into their timings."""
     began = device.now()
     for count in range(rule.repeats):
         if count and device.now() - began > rule.max_seconds:
@@ -51,7 +62,6 @@ def measure(workloads: Sequence[Workload], device: Device, rule: Timing) -> list
         number = count - 1 if repeated else count
         for workload, timings in zip(workloads, found, strict=True):
             _time(workload, timings, device.now, number, repeated=repeated, place=count)
-    return found
 
 
 def _warm(workload: Workload, device: Device, rule: Timing) -> Timings:

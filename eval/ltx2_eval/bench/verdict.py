@@ -4,7 +4,9 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ltx2_eval.bench.gpu_watch import POWER_LIMIT
 from ltx2_eval.bench.timing import Timings
+from ltx2_eval.bench.watch import Seen
 from ltx2_reports.bench import BenchDevice, BenchVerdict
 
 LEAST_SAMPLES = 5
@@ -16,9 +18,9 @@ MOST_DRIFT = 0.05
 LEAST_REPEATED = 0.9
 """Time of calls with an input seen before, over that of calls with a new one."""
 MOST_OTHERS = 0.25
-"""Cores (or processes on a GPU) of others."""
+"""Cores that others keep busy where none is spare, or share of a GPU; also the share of all cores where some are."""
 LEAST_CLOCK = 0.9
-"""Of the clock after the run to that before it."""
+"""Of the clock's lowest tenth to its median."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,19 +28,18 @@ class Evidence:
     """What a verdict is made from."""
 
     timings: Timings
-    before: BenchDevice
-    after: BenchDevice
-    others: float
-    """Cores, or processes on a GPU, that others kept busy."""
-    same_output: bool = True
-    """Whether a timed call gave what an untimed call gives."""
+    device: BenchDevice
+    seen: Seen
+    """While the timed calls ran."""
+    same_output: bool | None = True
+    """Whether a timed call gave what an untimed call gives; None: there was no memory for a second one."""
     finite: bool = True
 
 
 def judge(evidence: Evidence) -> BenchVerdict:
-    """All doubts together."""
+    """All doubts together, and what could not be checked."""
     reasons = tuple(reason for check in _CHECKS for reason in check(evidence))
-    return BenchVerdict(valid=not reasons, reasons=reasons)
+    return BenchVerdict(valid=not reasons, reasons=reasons, unchecked=tuple(_unchecked(evidence)))
 
 
 def quartiles(seconds: Sequence[float]) -> tuple[float, float, float]:
@@ -85,23 +86,45 @@ def _drift(evidence: Evidence) -> Iterator[str]:
         return
     parts = [statistics.median(seconds[i * third : (i + 1) * third]) for i in range(3)]
     is_ordered = parts in (sorted(parts), sorted(parts, reverse=True))
-    if is_ordered and abs(parts[2] / parts[0] - 1) > MOST_DRIFT:
+    if is_ordered and parts[0] > 0 and abs(parts[2] / parts[0] - 1) > MOST_DRIFT:
         yield f"drift: the last third of the timings is {parts[2] / parts[0] - 1:+.0%} against the first"
 
 
 def _throttling(evidence: Evidence) -> Iterator[str]:
-    reasons = {found for device in (evidence.before, evidence.after) for found in [device.throttling] if found}
-    if reasons:
-        yield f"throttling: the driver names {'; '.join(sorted(reasons))}"
-    first, last = evidence.before.clock_mhz, evidence.after.clock_mhz
-    if evidence.before.kind == "cuda" and first and last and last / first < LEAST_CLOCK:
-        yield f"throttling: the clock fell from {first:.0f} to {last:.0f} MHz"
+    """A power limit alone is none: a GPU at full work runs into it; what it does to the clock and to the time is."""
+    seen = evidence.seen
+    words = [word for word in (seen.throttling or "").split(", ") if word and word != POWER_LIMIT]
+    if words:
+        yield f"throttling: the driver names {', '.join(words)}"
+    middle, low = seen.clock_mhz, seen.clock_low_mhz
+    if middle and low and low / middle < LEAST_CLOCK:
+        yield f"throttling: the clock fell to {low:.0f} MHz at times, from {middle:.0f}"
 
 
 def _others(evidence: Evidence) -> Iterator[str]:
-    if evidence.others > MOST_OTHERS:
-        unit = "processes on the GPU" if evidence.before.kind == "cuda" else "cores"
-        yield f"other load: others kept {evidence.others:.1f} {unit} busy"
+    others, device = evidence.seen.others, evidence.device
+    if others is None:
+        return
+    if device.kind == "cuda" and others > MOST_OTHERS:
+        yield f"other load: others kept the GPU busy for {others:.0%} of the time"
+    if device.kind != "cuda" and others > _cores_to_spare(device):
+        yield f"other load: others kept {others:.1f} cores busy"
+
+
+def _cores_to_spare(device: BenchDevice) -> float:
+    """Cores that others may use: those we leave, up to a quarter of all, because caches and memory are shared."""
+    if device.cores is None or device.threads is None:
+        return MOST_OTHERS
+    return max(MOST_OTHERS, min(device.cores - device.threads, MOST_OTHERS * device.cores))
+
+
+def _unchecked(evidence: Evidence) -> Iterator[str]:
+    seen = evidence.seen
+    for name, value in (("throttling", seen.throttling), ("other load", seen.others)):
+        if value is None:
+            yield f"{name}: {seen.blind or 'the driver does not tell'}"
+    if evidence.same_output is None:
+        yield "output: no memory was left to run a call again"
 
 
 def _clock(evidence: Evidence) -> Iterator[str]:
@@ -112,12 +135,12 @@ def _clock(evidence: Evidence) -> Iterator[str]:
 def _work(evidence: Evidence) -> Iterator[str]:
     if not evidence.finite:
         yield "output: it holds numbers that are not finite; speed may depend on that"
-    if not evidence.same_output:
+    if evidence.same_output is False:
         yield "output: a timed call gave another result than the same call untimed"
     seconds, repeated = evidence.timings.seconds, evidence.timings.repeated
     fresh = [value for value, again in zip(seconds, repeated, strict=True) if not again]
     same = [value for value, again in zip(seconds, repeated, strict=True) if again]
-    if len(same) >= 3 and statistics.median(same) < LEAST_REPEATED * statistics.median(fresh):
+    if len(same) >= 3 and fresh and statistics.median(same) < LEAST_REPEATED * statistics.median(fresh):
         share = statistics.median(same) / statistics.median(fresh)
         yield f"cache: an input seen before takes {share:.0%} of the time of a new one"
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltx2_eval.bench.watch import Seen
 from ltx2_eval.energy import CounterMeter
 from ltx2_reports.bench import BenchDevice
 
@@ -15,11 +16,11 @@ class FakeDevice:
 
     kind = "cuda"
 
-    def __init__(self, *, free_bytes=None, others=0.0, states=(), back=()):
+    def __init__(self, *, free_bytes=None, seen=None, back=()):
         self.torch_device = torch.device("cpu")
         self._time, self._ready = 1000.0, 1000.0
-        self._free, self._others = free_bytes, others
-        self._states = list(states)
+        self._free = free_bytes
+        self._seen = seen or Seen(clock_mhz=1980.0, clock_low_mhz=1980.0, throttling="", others=0.0)
         self._back = set(back)
         self._looks = 0
         self.recovered = 0
@@ -40,20 +41,27 @@ class FakeDevice:
         return self._free
 
     def describe(self):
-        state = self._states.pop(0) if self._states else {}
-        return BenchDevice(kind=self.kind, name="fake", **state)
+        return BenchDevice(kind=self.kind, name="fake")
 
-    def other_load(self):
-        return lambda: self._others
+    def watch(self):
+        return FakeWatch(self._seen)
 
     def energy_meter(self):
-        return CounterMeter("fake", lambda: [self._time * WATTS], [0.0])
+        return CounterMeter("fake", lambda: [self._time * WATTS], [0.0], every_s=60)
 
     def is_out_of_memory(self, error):
         return isinstance(error, MemoryError)
 
     def recover(self):
         self.recovered += 1
+
+
+class FakeWatch:
+    def __init__(self, seen):
+        self._seen = seen
+
+    def stop(self):
+        return self._seen
 
 
 class FakeWorkload:

@@ -11,7 +11,8 @@ from ltx2.flops import total
 from ltx2_benchmarks.hardware import load_gpu
 from ltx2_eval.bench import wan22
 from ltx2_eval.bench.case import Case
-from ltx2_eval.bench.devices import CpuDevice, throttling_words
+from ltx2_eval.bench.devices import CpuDevice
+from ltx2_eval.bench.gpu_watch import throttling_words
 from ltx2_eval.bench.int8 import Int8Linear
 from ltx2_eval.bench.models import bench_model
 from ltx2_eval.bench.outputs import all_finite, distance

@@ -79,6 +79,34 @@ def test_a_known_delay_energy_and_share_of_the_peak(device):
     assert len(timing.seconds) == 9
 
 
+def test_energy_is_that_of_the_timed_calls(device, monkeypatch):
+    slow_start = FakeWorkload(device, 0.1, cold=(30, 5, 3, 2))
+    monkeypatch.setattr(FakeModel, "workload", lambda self, case, device: slow_start)
+    (record,) = run(recipe("fake:a", frames=(9,)), device)
+    assert record.timing.cold_s == pytest.approx(3.0, rel=0.02)
+    assert record.timing.energy.joules == pytest.approx(WATTS * 0.1, rel=0.02)
+
+
+def test_timings_are_kept_when_there_is_no_memory_to_look_closer(monkeypatch):
+    class Tight(FakeDevice):
+        def peak_during(self, call):
+            raise MemoryError("one copy too many")
+
+    device = Tight()
+    (record,) = run(recipe("fake:a", frames=(9,), quality=True), device)
+    assert len(record.timing.seconds) == 9
+    assert (record.timing.device_peak_bytes, record.timing.error) == (None, None)
+    assert record.verdict.unchecked == ("output: no memory was left to run a call again",)
+    assert device.recovered
+
+
+def test_without_a_peak_there_is_no_share_of_it(device, monkeypatch):
+    monkeypatch.setattr(session_module, "matmul_flops_per_s", lambda device, dtype, now: None)
+    (record,) = run(recipe("fake:a", frames=(9,)), device)
+    assert record.timing.flops_per_s > 0
+    assert record.timing.utilisation is None
+
+
 def test_what_does_not_fit_is_said_before_and_the_next_goes_on():
     kept = []
     records = run(recipe("fake:a", frames=(33, 9)), FakeDevice(free_bytes=2 * GIB), keep=kept.append)
@@ -92,7 +120,7 @@ def test_out_of_memory_in_the_middle_is_a_record_and_the_next_goes_on():
     records = run(recipe("fake:full", frames=(9, 17, 9)), device)
     assert [record.timing is not None for record in records] == [True, False, True]
     assert records[1].reason.message == "out of memory on cuda: tried to allocate 3 GiB"
-    assert records[1].reason.error == "MemoryError"
+    assert (records[1].reason.kind, records[1].reason.error) == ("not_applicable", "MemoryError")
     assert device.recovered == 1
 
 
@@ -100,10 +128,18 @@ def test_a_ladder_stops_at_the_first_that_does_not_fit(device):
     records = run(recipe("fake:full", "fake:a", stop_when_full=True, budgets_gib=[1, 2.5]), device)
     by_model = {m: [r for r in records if r.case.model == m] for m in ("fake:full", "fake:a")}
     assert [r.timing is not None for r in by_model["fake:full"]] == [True, False, False]
-    assert by_model["fake:full"][2].reason.message == "left out: a smaller size of this model did not fit"
+    assert (
+        by_model["fake:full"][2].reason.message == "left out: a size of this model that needs less memory did not fit"
+    )
     assert all(r.timing for r in by_model["fake:a"])
     budgets = summarise_bench(records, recipe("fake:a", budgets_gib=[1, 2.5]))["budgets"]
     assert [(b["largest"] or "").split()[1] for b in budgets if b["model"] == "fake:a"] == ["64x64x9", "64x64x17"]
+
+
+def test_a_smaller_size_after_one_that_does_not_fit_is_tried(device):
+    records = run(recipe("fake:full", frames=(25, 9, 33), stop_when_full=True), device)
+    assert [r.timing is not None for r in records] == [False, True, False]
+    assert records[2].reason.message.startswith("left out")
 
 
 def test_a_missing_package_is_a_reason(device):

@@ -1,5 +1,6 @@
 """The stopwatch on a device with a known delay, and every reason to doubt a timing."""
 
+import dataclasses
 import time
 
 import pytest
@@ -11,12 +12,14 @@ from ltx2_eval.bench.outputs import distance, same
 from ltx2_eval.bench.peak import matmul_flops_per_s
 from ltx2_eval.bench.timing import Timings, measure
 from ltx2_eval.bench.verdict import Evidence, judge, quartiles
+from ltx2_eval.bench.watch import Seen
 from ltx2_reports.bench import BenchDevice
 
 from .conftest import FakeDevice, FakeWorkload
 
 RULE = Timing(warmup=3, repeats=12)
 CPU, GPU = BenchDevice(kind="cpu", name="a"), BenchDevice(kind="cuda", name="b")
+CALM = Seen(clock_mhz=1980.0, clock_low_mhz=1965.0, throttling="", others=0.0)
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.3, 1.22, 22.3])
@@ -98,7 +101,7 @@ def test_a_clock_that_goes_backwards_costs_that_call_only():
 
 
 def evidence(timings, **fields):
-    return Evidence(**{"timings": timings, "before": CPU, "after": CPU, "others": 0.0, **fields})
+    return Evidence(**{"timings": timings, "device": CPU, "seen": CALM, **fields})
 
 
 def timings(seconds, **fields):
@@ -106,7 +109,11 @@ def timings(seconds, **fields):
 
 
 GOOD = [0.1, 0.101, 0.099, 0.1, 0.1, 0.102, 0.1, 0.1, 0.1, 0.1]
-HOT = BenchDevice(kind="cuda", name="b", throttling="heat (hardware)")
+BUSY = BenchDevice(kind="cpu", name="a", cores=2, threads=2)
+
+
+def seen(**fields):
+    return dataclasses.replace(CALM, **fields)
 
 
 def test_a_calm_run_is_valid():
@@ -123,17 +130,12 @@ def test_a_calm_run_is_valid():
         ("length", evidence(timings([1e-3] * 10))),
         ("spread", evidence(timings([0.1, 0.14] * 5))),
         ("drift", evidence(timings([0.1, 0.1, 0.1, 0.104, 0.104, 0.104, 0.108, 0.108, 0.108]))),
-        ("throttling", evidence(timings(GOOD), before=GPU, after=HOT)),
-        (
-            "throttling",
-            evidence(
-                timings(GOOD),
-                before=GPU.model_copy(update={"clock_mhz": 1980.0}),
-                after=GPU.model_copy(update={"clock_mhz": 1500.0}),
-            ),
-        ),
-        ("other load: others kept 1.5 cores", evidence(timings(GOOD), others=1.5)),
-        ("other load: others kept 1.0 processes", evidence(timings(GOOD), before=GPU, after=GPU, others=1.0)),
+        ("throttling: the driver", evidence(timings(GOOD), device=GPU, seen=seen(throttling="heat (hardware)"))),
+        ("throttling: the driver names heat", evidence(timings(GOOD), seen=seen(throttling="power limit, heat"))),
+        ("throttling: the clock fell to 1500", evidence(timings(GOOD), device=GPU, seen=seen(clock_low_mhz=1500.0))),
+        ("other load: others kept 1.5 cores", evidence(timings(GOOD), seen=seen(others=1.5))),
+        ("other load: others kept 0.6 cores", evidence(timings(GOOD), device=BUSY, seen=seen(others=0.6))),
+        ("other load: others kept the GPU busy for 40%", evidence(timings(GOOD), device=GPU, seen=seen(others=0.4))),
         ("clock", evidence(timings(GOOD, backwards=1))),
         ("output: it holds", evidence(timings(GOOD), finite=False)),
         ("output: a timed call", evidence(timings(GOOD), same_output=False)),
@@ -145,6 +147,25 @@ def test_each_doubt_is_said(word, doubtful):
     verdict = judge(doubtful)
     assert not verdict.valid
     assert any(reason.startswith(word) for reason in verdict.reasons)
+
+
+def test_a_power_limit_alone_and_cores_to_spare_are_no_doubt():
+    spare = BenchDevice(kind="cpu", name="a", cores=8, threads=4)
+    assert judge(evidence(timings(GOOD), device=GPU, seen=seen(throttling="power limit"))).valid
+    assert judge(evidence(timings(GOOD), device=spare, seen=seen(others=1.5))).valid
+
+
+def test_what_could_not_be_seen_is_said_and_not_taken_for_good():
+    blind = Seen(blind="pip install ltx2-eval[nvidia] to read the GPU's state")
+    verdict = judge(evidence(timings(GOOD), device=GPU, seen=blind, same_output=None))
+    assert verdict.valid
+    assert [text.split(":")[0] for text in verdict.unchecked] == ["throttling", "other load", "output"]
+    assert "ltx2-eval[nvidia]" in verdict.unchecked[0]
+    assert judge(evidence(timings(GOOD))).unchecked == ()
+
+
+def test_a_clock_too_coarse_to_tell_is_a_doubt_and_no_crash():
+    assert not judge(evidence(timings([0.0] * 9))).valid
 
 
 def test_a_model_that_caches_is_found_out(device):
@@ -165,3 +186,11 @@ def test_outputs_are_compared_by_their_distance():
 def test_the_peak_is_operations_over_seconds():
     ticks = iter(x * 0.5 for x in range(1000))
     assert matmul_flops_per_s(torch.device("cpu"), "float32", lambda: next(ticks)) == pytest.approx(2 * 1024**3 / 0.5)
+
+
+def test_a_full_device_has_no_peak(monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("torch.randn", full)
+    assert matmul_flops_per_s(torch.device("cpu"), "float32", time.perf_counter) is None
