@@ -3,6 +3,7 @@
 import importlib
 
 from ltx2_benchmarks.nearest import unknown
+from ltx2_eval.extractors import catalogue_audio, catalogue_av
 from ltx2_eval.extractors.base import Extractor, ExtractorSpec
 
 _SPECS = (
@@ -92,7 +93,9 @@ _SPECS = (
     ),
 )
 
-EXTRACTORS: dict[str, ExtractorSpec] = {spec.id: spec for spec in _SPECS}
+EXTRACTORS: dict[str, ExtractorSpec] = {
+    spec.id: spec for spec in (*_SPECS, *catalogue_audio.SPECS, *catalogue_av.SPECS)
+}
 
 
 def load_extractor(name: str, device: str = "cpu") -> Extractor:

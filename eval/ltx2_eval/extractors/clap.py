@@ -61,7 +61,7 @@ class ClapExtractor:
             ValueError: weights or tokenizer do not fit, or a fusion model.
         """
         if weights is None:
-            raise NotAvailable("CLAP needs its weights: `ltx2-eval weights pull clap-music-speech`")
+            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
         from transformers import ClapModel
 
         model = load_model(ClapModel, weights, device)

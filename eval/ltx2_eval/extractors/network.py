@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
 from ltx2_eval.weights.safe import load_strict, read_state
@@ -47,5 +47,10 @@ class NetworkExtractor(Generic[N]):
         if weights is None:
             raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
         network = cls.build()
-        load_strict(network, read_state(weights), str(weights))
+        load_strict(network, cls.renamed(read_state(weights)), str(weights))
         return cls(spec, network, device)
+
+    @classmethod
+    def renamed(cls, published: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The names in the file -> those of the network, where they differ."""
+        return published

@@ -1,5 +1,6 @@
 """PANNs CNN14 at 16 kHz: an AudioSet tagger, its pooled embedding and its 527 classes."""
 
+import itertools
 from typing import cast
 
 import numpy as np
@@ -25,7 +26,7 @@ _CLASSES = 527
 class _LogMel(nn.Module):
     """Mel filters, which the published file holds, and decibels of at least -100."""
 
-    melW: Tensor  # noqa: N815  (the name in the published file)
+    melW: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class Cnn14(nn.Module):
         super().__init__()
         self.logmel_extractor = _LogMel()
         self.bn0 = nn.BatchNorm2d(_BANDS)
-        for i, (width, channels) in enumerate(zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True), start=1):
+        for i, (width, channels) in enumerate(itertools.pairwise(_WIDTHS), start=1):
             self.add_module(f"conv_block{i}", _Block(width, channels))
         self.fc1 = nn.Linear(_WIDTHS[-1], _WIDTHS[-1])
         self.fc_audioset = nn.Linear(_WIDTHS[-1], _CLASSES)

@@ -27,9 +27,11 @@ def frames(signal: NDArray[np.floating], length: int, hop: int) -> Array:
     return np.lib.stride_tricks.sliding_window_view(signal.astype(np.float64), length)[::hop]
 
 
-def centred(signal: NDArray[np.floating], size: int) -> NDArray[np.floating]:
-    """The signal mirrored by size // 2 at both ends, so that frame i lies about sample i * hop."""
-    return np.pad(signal, size // 2, mode="reflect")
+def centred(
+    signal: NDArray[np.floating], size: int, mode: Literal["reflect", "constant"] = "reflect"
+) -> NDArray[np.floating]:
+    """The signal mirrored (or silent) for size // 2 at both ends, so that frame i lies about sample i * hop."""
+    return np.pad(signal, size // 2, mode=mode)
 
 
 def power_spectrum(parts: Array, window: Array, size: int) -> Array:
@@ -38,11 +40,17 @@ def power_spectrum(parts: Array, window: Array, size: int) -> Array:
     return spectrum.real**2 + spectrum.imag**2
 
 
-def centred_power(signal: NDArray[np.floating], window: Array, size: int, hop: int) -> Array:
-    """(1 + n // hop, size // 2 + 1) power of mirrored frames of `size`, under a window that is centred in them."""
+def centred_power(
+    signal: NDArray[np.floating],
+    window: Array,
+    size: int,
+    hop: int,
+    mode: Literal["reflect", "constant"] = "reflect",
+) -> Array:
+    """(1 + n // hop, size // 2 + 1) power of centred frames of `size`, under a window that is centred in them."""
     margin = (size - len(window)) // 2
     padded = np.pad(window, (margin, size - len(window) - margin))
-    return power_spectrum(frames(centred(signal, size), size, hop), padded, size)
+    return power_spectrum(frames(centred(signal, size, mode), size, hop), padded, size)
 
 
 def htk_mel(hertz: NDArray[np.floating] | float) -> Array:
@@ -75,7 +83,7 @@ def htk_filters(
 def slaney_filters(rate_hz: int, size: int, bands: int, low_hz: float, high_hz: float) -> Array:
     """(size // 2 + 1, bands) triangles over hertz, equally spaced in Slaney's mels, of unit area."""
     edges = _slaney_hertz(np.linspace(slaney_mel(low_hz), slaney_mel(high_hz), bands + 2))
-    weights = _triangles(np.linspace(0, rate_hz / 2, size // 2 + 1), edges)
+    weights = _triangles(np.arange(size // 2 + 1) * (rate_hz / size), edges)
     return weights * (2 / (edges[2:] - edges[:-2]))
 
 

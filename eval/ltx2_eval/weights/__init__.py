@@ -11,7 +11,7 @@ from typing import Literal
 
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import cache_root, check_files, check_once, stored_folder
-from ltx2_eval.weights.lockfile import Entry, Lock, entry, lock, profile
+from ltx2_eval.weights.lockfile import Entry, Lock, entry, lock
 from ltx2_reports.store import DamagedError, file_hash
 
 __all__ = [
@@ -108,6 +108,18 @@ def _brought(item: Entry, announce: Callable[[str], None]) -> WeightsStatus:
             raise
         raise DamagedError(f"{found.message}; to fetch it again failed: {error}") from error
     return _status(item, check=True)
+
+
+def profile(name: str) -> tuple[str, ...]:
+    """Names of the entries that the metrics of a profile need.
+
+    Raises:
+        ValueError: no such profile; the nearest name is suggested.
+    """
+    from ltx2_eval.metrics.catalogue import chosen
+    from ltx2_eval.metrics.profiles import weights_of
+
+    return tuple(dict.fromkeys(needed for metric in chosen((), name) for needed in weights_of(metric)))
 
 
 def status(names: Iterable[str] | None = None) -> list[WeightsStatus]:

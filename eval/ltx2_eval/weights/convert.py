@@ -167,6 +167,50 @@ def panns(source: Path) -> tuple[Arrays, None]:
     return {key: value for key, value in arrays.items() if not key.startswith("spectrogram_extractor.")}, None
 
 
+def imagebind(source: Path) -> tuple[Arrays, None]:
+    """The released ImageBind checkpoint -> the same names of the parts for pictures, text and sound."""
+    arrays, _ = torch_state(source)
+    kept = ("vision", "text", "audio")
+    return {key: value for key, value in arrays.items() if key.split(".")[1] in kept}, None
+
+
+def lpips(source: Path) -> tuple[Arrays, None]:
+    """LPIPS in Flax's layout -> `convs.{i}` in torch's layout, kernels (out, in, h, w), and `heads.{i}`."""
+    with source.open("rb") as file:
+        tree = read_arrays(file)
+    arrays: Arrays = {}
+    (backbone,) = (content for name, content in tree.items() if not name.startswith("NetLinLayer_"))
+    for name, layer in backbone.items():
+        index = name.removeprefix("Conv_")
+        arrays[f"convs.{index}.weight"] = rearrange(layer["kernel"], "h w i o -> o i h w")
+        arrays[f"convs.{index}.bias"] = layer["bias"]
+    for index in range(len(tree) - 1):
+        arrays[f"heads.{index}"] = tree[f"NetLinLayer_{index}"]["Conv_0"]["kernel"].reshape(-1)
+    return arrays, None
+
+
+def fad_statistics(source: Path) -> tuple[Arrays, None]:
+    """Reference statistics of fadtk, `NAME.mu` and `NAME.cov` -> `NAME.mean` and `NAME.covariance`, in float64."""
+    names = {"mu": "mean", "cov": "covariance"}
+    with np.load(source) as file:
+        parts = [(*key.rpartition(".")[::2], file[key]) for key in file.files]
+    return {f"{name}.{names[kind]}": array.astype(np.float64) for name, kind, array in parts}, None
+
+
+def onnx(source: Path) -> tuple[Arrays, None]:
+    """An ONNX model -> its float32 tensors by name; whoever loads them writes the network."""
+    from ltx2_eval.weights.onnx_layout import onnx_weights
+
+    return onnx_weights(source.read_bytes()), None
+
+
+def whisper(source: Path) -> tuple[Arrays, None]:
+    """Whisper for CTranslate2 -> the names of transformers' Whisper."""
+    from ltx2_eval.weights.ctranslate2_layout import whisper_state
+
+    return whisper_state(source.read_bytes()), None
+
+
 def _torch_file(source: Path) -> dict[str, Any]:
     """Read a `.pt` file by torch's restricted reader; NumPy's scalars stand beside the weights in training files."""
     import torch
@@ -184,6 +228,11 @@ CONVERTERS: dict[str, Callable[[Path], tuple[Arrays, dict[str, Any] | None]]] = 
     "laion-clap": laion_clap,
     "torch": torch_state,
     "panns": panns,
+    "onnx": onnx,
+    "whisper-ctranslate2": whisper,
+    "imagebind": imagebind,
+    "lpips-flax": lpips,
+    "fad-statistics": fad_statistics,
 }
 
 

@@ -27,8 +27,11 @@ _WEIGHTS_FILE = "model.safetensors"
 _CONVERT_LIMIT_S = 900
 _ADDRESSES = {
     "release": "https://github.com/{repository}/releases/download/{revision}/{file}",
+    "source": "https://raw.githubusercontent.com/{repository}/{revision}/{file}",
     "record": "https://zenodo.org/records/{repository}/files/{file}",
 }
+_SPACES = "spaces/"
+"""Before the name of a repository that holds an application, as a few weights are kept in."""
 _INERT_BACKEND = Path(__file__).with_name("inert_backend.py")
 
 
@@ -187,7 +190,7 @@ def _member(archive: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
 
 
 def _from_web(entry: Entry, work: Path) -> Path:
-    """Download a file of a release or a record by its address."""
+    """Download a file of a release, of sources or of a record by its address."""
     address = _ADDRESSES[entry.kind].format(
         repository=entry.repository, revision=entry.revision, file=urllib.parse.quote(entry.file)
     )
@@ -210,13 +213,15 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
 
     repository = item.repository or entry.repository
     assert repository is not None
+    name = repository.removeprefix(_SPACES)
     try:
         path = hf_hub_download(
-            repository,
+            name,
             item.file,
             revision=item.revision or entry.revision,
-            local_dir=work / repository.replace("/", "--"),
+            local_dir=work / name.replace("/", "--"),
             endpoint=os.environ.get(MIRROR_VARIABLE) or None,
+            **({"repo_type": "space"} if name != repository else {}),
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise NotAvailable(
@@ -230,6 +235,7 @@ _SOURCES: dict[str, Callable[[Entry, Path], Path]] = {
     "package": _from_package,
     "hub": lambda entry, work: _from_hub(entry, entry, work),
     "release": _from_web,
+    "source": _from_web,
     "record": _from_web,
 }
 

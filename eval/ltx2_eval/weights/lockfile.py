@@ -56,8 +56,9 @@ class Entry(_Read):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
-    kind: Literal["hub", "release", "record", "package", "bundled"]
+    kind: Literal["hub", "release", "source", "record", "package", "bundled"]
     """`hub`: a model repository; `release`: a file beside a release of a code repository, whose tag is the revision;
+    `source`: a file among the sources of a code repository at a commit;
     `record`: a file of a numbered deposit of the research archive Zenodo; `package`: a file in an archive of the
     package index; `bundled`: in this package."""
     file: Relative
@@ -66,7 +67,19 @@ class Entry(_Read):
     """Of the weight file as published; absent: unknown until the first pull, which records it."""
     size: Annotated[int, Field(gt=0)] | None = None
     """Bytes of the weight file."""
-    converter: Literal["i3d-flax", "soundnet-npy", "laion-clap", "torch", "panns", "safetensors"] = "safetensors"
+    converter: Literal[
+        "i3d-flax",
+        "soundnet-npy",
+        "laion-clap",
+        "torch",
+        "panns",
+        "imagebind",
+        "lpips-flax",
+        "fad-statistics",
+        "onnx",
+        "whisper-ctranslate2",
+        "safetensors",
+    ] = "safetensors"
     """How the published format becomes safetensors; `safetensors`: it already is."""
     licence: str
     """Licence of the weights."""
@@ -90,6 +103,7 @@ class Entry(_Read):
         needed = {
             "hub": ("repository", "revision"),
             "release": ("repository", "revision"),
+            "source": ("repository", "revision"),
             "record": ("repository",),
             "package": ("package", "version", "archive", "archive_sha256", "sha256", "size"),
             "bundled": ("sha256", "size"),
@@ -113,23 +127,21 @@ class Entry(_Read):
 
 
 class Lock(_Read):
-    """All entries, and the named sets of them."""
+    """All entries."""
 
     weights: tuple[Entry, ...]
-    profiles: dict[str, tuple[str, ...]]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Lock":
         names = [entry.name for entry in self.weights]
         repeated = {name for name in names if names.count(name) > 1}
-        strangers = {name for chosen in self.profiles.values() for name in chosen} - set(names)
-        if repeated or strangers:
-            raise ValueError(f"names given twice: {sorted(repeated)}; names in profiles only: {sorted(strangers)}")
+        if repeated:
+            raise ValueError(f"names given twice: {sorted(repeated)}")
         return self
 
 
 def parse_lock(text: str) -> Lock:
-    """Read a lock from TOML text (tables `weights` and `profiles`)."""
+    """Read a lock from TOML text (an array of tables `weights`)."""
     return Lock.model_validate(tomllib.loads(text), strict=False)
 
 
@@ -149,15 +161,3 @@ def entry(name: str) -> Entry:
     if name not in entries:
         raise ValueError(unknown("weights", name, sorted(entries)))
     return entries[name]
-
-
-def profile(name: str) -> tuple[str, ...]:
-    """Names of the entries in a profile.
-
-    Raises:
-        ValueError: no such profile.
-    """
-    profiles = lock().profiles
-    if name not in profiles:
-        raise ValueError(unknown("profile", name, sorted(profiles)))
-    return profiles[name]
