@@ -1,5 +1,6 @@
 """The ledger of one clip: time, memory, energy and FLOPs, on which device in which state."""
 
+import itertools
 import statistics
 from collections.abc import Callable
 
@@ -52,11 +53,31 @@ class LedgerKeeper:
             return None, ()
         work = _said(generated.work)
         stages = tuple(
-            stage.model_copy(update={"flops": work.flops.get(stage.name, stage.flops)}) for stage in generated.stages
+            stage.model_copy(update={"flops": work.flops.get(stage.name, stage.flops), "joules": joules})
+            for stage, joules in zip(generated.stages, self._stage_joules(generated), strict=True)
         )
-        ledger = self._ledger(stages, clip_s, work, energy, seen)
+        ledger = self._ledger(stages, clip_s, work, self._while_working(generated, energy), seen)
         self._is_cold = False
         return ledger, stages
+
+    def _stage_joules(self, generated: Generated) -> list[float | None]:
+        """Energy of each stage: they follow each other, so that each ends where the next begins."""
+        if generated.finished_s is None:
+            return [None] * len(generated.stages)
+        ends = [generated.finished_s]
+        for stage in reversed(generated.stages):
+            ends.append(ends[-1] - stage.seconds)
+        return [self._meter.between(begin, end) for begin, end in itertools.pairwise(reversed(ends))]
+
+    def _while_working(self, generated: Generated, energy: Energy) -> Energy:
+        """Energy without that of what came before the first stage, as loading the weights, where that is known."""
+        if energy.joules is None or generated.finished_s is None:
+            return energy
+        begun_s = generated.finished_s - sum(stage.seconds for stage in generated.stages)
+        joules = self._meter.between(begun_s, generated.finished_s)
+        if joules is None and self._is_cold:
+            return Energy(None, reason="not available: the clip was too short to be told from loading the weights")
+        return energy if joules is None else energy._replace(joules=joules)
 
     def _ledger(self, stages: tuple[Stage, ...], clip_s: float, work: Work, energy: Energy, seen: Seen) -> Ledger:
         seconds = sum(stage.seconds for stage in stages)

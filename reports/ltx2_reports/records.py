@@ -137,6 +137,8 @@ class Stage(Record):
     """Stages that sample: seconds of each step."""
     flops: int | None = None
     """Floating-point operations, a multiply and an add counted as two; null where they are not known."""
+    joules: float | None = None
+    """Energy of the device; null where it cannot be read, or the stage was too short for its samples."""
 
 
 class Ledger(Record):
@@ -158,6 +160,7 @@ class Ledger(Record):
     host_peak_bytes: int | None = None
     """Highest resident memory of the process so far."""
     joules: float | None = None
+    """While the stages ran; loading the weights is not in it."""
     joules_source: str | None = None
     joules_reason: str | None = None
     flops: int | None = None
@@ -174,7 +177,7 @@ class Ledger(Record):
     dtype: str | None = None
     attention: str | None = None
     clock_mhz: float | None = None
-    """After the clip."""
+    """While the clip was made: on a GPU the median of samples."""
     throttling: str | None = None
     """The driver's reasons for a lower clock; empty: none; null: could not be read."""
 

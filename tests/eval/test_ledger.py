@@ -9,6 +9,7 @@ from ltx2 import NANO, TEXT_AND_MODALITY, SamplingSettings
 from ltx2.settings import RefineSettings, Tiles
 from ltx2_eval import ledger as ledger_module
 from ltx2_eval.clip import Clip
+from ltx2_eval.energy import CounterMeter
 from ltx2_eval.ledger import LedgerKeeper
 from ltx2_eval.models.base import Generated, GenerationRequest, Work
 from ltx2_eval.models.ltx2 import LTX2Model
@@ -60,6 +61,30 @@ def test_a_ledger_by_hand():
     assert (first.joules is None) == (first.joules_reason is not None)
     second, _ = kept(keeper, stages=STAGES, work=lambda: work)
     assert (second.cold, second.load_s) == (False, None)
+
+
+def test_energy_by_stage_without_that_of_loading():
+    """100 W while the weights are loaded (10 s), 50 W in the first stage (1 s), 200 W in the second (4 s)."""
+    keeper, clock = LedgerKeeper("cpu"), [0.0]
+    joules = iter([0.0, 1000.0, 1050.0, 1850.0])
+    keeper._meter = CounterMeter("test", lambda: [next(joules)], [0.0], lambda: clock[0], every_s=0.2)
+    keeper._meter._ticker.start = lambda: None  # looks come by hand
+    keeper.begin()
+    for clock[0] in (10.0, 11.0):
+        keeper._meter._look()
+    clock[0] = 15.0
+    ledger, stages = keeper.end(Generated(clip=CLIP, stages=STAGES, finished_s=15.0), clip_s=2.0)
+    assert [stage.joules for stage in stages] == [pytest.approx(50.0), pytest.approx(800.0)]
+    assert (ledger.joules, ledger.joules_source) == (pytest.approx(850.0), "test")
+
+
+def test_a_clip_that_failed_leaves_no_watch_behind():
+    keeper = LedgerKeeper("cpu")
+    keeper.begin()
+    first = keeper._meter
+    keeper.begin()
+    assert keeper._meter is first
+    assert keeper.end(Generated(clip=CLIP, stages=STAGES), clip_s=2.0)[0].seconds == 5.0
 
 
 def test_a_model_that_says_nothing_has_a_reason():

@@ -64,6 +64,8 @@ class Generated:
     """What the decoders were given, by name, of models that have such; kept only where the user asks."""
     work: Callable[[], Work] | None = field(default=None, repr=False)
     """Says what was computed; called after the clock has stopped."""
+    finished_s: float | None = None
+    """When the last stage ended, on `time.perf_counter`, of models whose stages follow each other without a pause."""
 
 
 class Model(Protocol):

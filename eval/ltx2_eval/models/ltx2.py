@@ -169,6 +169,7 @@ class LTX2Model:
             settings=self._settings,
             callback=lambda progress: last.__setitem__(slice(None), [progress]),
         )
+        finished_s = time.perf_counter()
         stages = tuple(Stage(**cost._asdict()) for cost in made.stages)
         details: dict[str, Scalar] = {"nfe": made.nfe}
         if self._settings.refine is not None:
@@ -179,6 +180,7 @@ class LTX2Model:
             details=details,
             latents=_latents(last),
             work=lambda: self._work(request),
+            finished_s=finished_s,
         )
 
     def _work(self, request: GenerationRequest) -> Work:
