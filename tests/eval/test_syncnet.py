@@ -1,0 +1,98 @@
+"""SyncNet: the published values on the published fill, its windows, and the lip-sync errors made of them."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.syncnet import SyncNet, SyncNetExtractor
+from ltx2_eval.metrics.sync_networks import lse_confidence, lse_distance, shift_curve
+
+
+def test_forward_equals_the_reference_on_filled_weights(published_fill, published_input):
+    network = SyncNet().eval()
+    assert len(network.state_dict()) == 102
+    network.load_state_dict(published_fill(network.state_dict()))
+    with torch.inference_mode():
+        lips = network.lips(published_input(1, 3, 5, 224, 224, scale=255, offset=127.5))[0]
+        sound = network.sound(published_input(1, 1, 13, 20, scale=20))[0]
+    expected = torch.tensor([-50.06768, -20.40452, -3.08423, 2.55144, -11.12054])
+    torch.testing.assert_close(lips[:5], expected, rtol=0, atol=2e-4)
+    assert (float(lips.mean()), float(lips.norm())) == pytest.approx((-1.008786, 1051.51355), rel=1e-5)
+    expected = torch.tensor([0.03371, -1.29384, -1.25835, -2.42960, -1.42108])
+    torch.testing.assert_close(sound[:5], expected, rtol=0, atol=2e-5)
+    assert (float(sound.mean()), float(sound.norm())) == pytest.approx((-0.016721, 28.48501), rel=2e-5)
+
+
+class _Network(torch.nn.Module):
+    """Tells what it was shown: the first frame's blue of each window, and the last cepstrum's column sum."""
+
+    def lips(self, frames):
+        assert frames.shape[1:] == (3, 5, 224, 224)
+        return frames[:, 0, 0, 0, :1].repeat(1, 1024)
+
+    def sound(self, cepstra):
+        assert cepstra.shape[1:] == (1, 13, 20)
+        return cepstra[:, 0, :1, 0].repeat(1, 1024)
+
+
+def _clip(frames, **more):
+    video = np.zeros((frames, 32, 48, 3), np.uint8)
+    video[..., 2] = np.arange(frames)[:, None, None]
+    video[..., 0] = 200
+    t = np.arange(frames * 640) / 16_000
+    sound = (np.sin(2 * np.pi * 200 * t) * t / t[-1]).astype(np.float32)[None]
+    return Clip(video=video, fps=Fraction(25), audio=sound, rate_hz=16_000, **more)
+
+
+def test_windows_move_by_a_frame_and_blue_comes_first():
+    features = SyncNetExtractor(spec=None, network=_Network(), device="cpu").features(_clip(50))
+    lips, sound = np.split(features[:, 0], 2)
+    assert (features.shape, features.dtype) == ((2 * len(lips), 1024), np.float32)
+    assert len(lips) == 44
+    assert lips.tolist() == list(range(44))
+    assert (np.diff(sound) > 0).all()  # the energy of a tone that swells
+
+
+@pytest.mark.parametrize("frames", [10, 24])
+def test_short_clips_are_not_applicable(frames):
+    with pytest.raises(NotApplicable, match=r"needed|SyncNet needs"):
+        SyncNetExtractor(spec=None, network=_Network(), device="cpu").features(_clip(frames))
+
+
+def _embeddings(late_frames, noise=0.0, count=60):
+    """Lips of their own direction each; the sound follows `late_frames` later."""
+    random = np.random.default_rng(0)
+    lips = random.normal(size=(count + 30, 1024))
+    sound = np.roll(lips, late_frames, axis=0) + noise * random.normal(size=lips.shape)
+    return np.concatenate([lips[15 : 15 + count], sound[15 : 15 + count]]).astype(np.float32)
+
+
+@pytest.mark.parametrize("late", [-7, 0, 3])
+def test_late_sound_is_found_late(late):
+    features = _embeddings(late)
+    distance, confidence = lse_distance(None, features, None), lse_confidence(None, features, None)
+    assert distance.details["offset_ms"] == 40 * late
+    assert distance.value == pytest.approx(float(shift_curve(features).min()))
+    assert distance.value + confidence.value == pytest.approx(distance.details["median_distance"])
+    assert confidence.value > 20
+
+
+def test_distances_by_hand():
+    """Two windows of one number: distances at shift s pair lip i with sound i + s - 15, zero beyond the ends."""
+    features = np.zeros((4, 1024), np.float32)
+    features[:, 0] = [3.0, 5.0, 4.0, 6.0]
+    curve = shift_curve(features)
+    assert len(curve) == 31
+    assert curve[15] == pytest.approx((1 + 1) / 2, abs=1e-4)
+    assert curve[14] == pytest.approx((3 + 1) / 2, abs=1e-4)
+    assert curve[16] == pytest.approx((3 + 5) / 2, abs=1e-4)
+    assert curve[0] == pytest.approx((3 + 5) / 2, abs=1e-4)
+
+
+def test_unrelated_sound_has_no_confidence():
+    random = np.random.default_rng(1).normal(size=(240, 1024)).astype(np.float32)
+    assert lse_confidence(None, random, None).value < 1.0
