@@ -114,14 +114,25 @@ class WhisperExtractor:
         languages = [token for token in ids if token in self._languages]
         silent = [float(np.exp(row[1])) for row, token in zip(tokens, ids, strict=True) if token == self._silent]
         spoken = np.array([token < self._end for token in ids])
-        words = [token for token in ids if token < self._end]
         name = self.tokenizer.id_to_token(languages[0]).strip("<|>") if languages else None
         return Transcript(
-            text=self.tokenizer.decode(words).strip(),
+            text=self.words_of(ids),
             language=name,
-            log_probability=float(tokens[spoken, 1].mean()) if words else None,
+            log_probability=float(tokens[spoken, 1].mean()) if spoken.any() else None,
             no_speech=max(silent) if silent else None,
         )
+
+    def words_of(self, ids: Sequence[int]) -> str:
+        """The text of tokens; those that are no text are left out."""
+        return str(self.tokenizer.decode([token for token in ids if token < self._end])).strip()
+
+    def knows(self, language: str) -> bool:
+        """Whether Whisper has a token for a language."""
+        return self.tokenizer.token_to_id(f"<|{language}|>") in self._languages
+
+    def read(self, clip: Clip, language: str) -> NDArray[np.float32]:
+        """As `features`, in the language that is given."""
+        return self.tokens(mono(clip, RATE_HZ, LEAST_S), language)
 
     def _decoded(self, waveform: NDArray[np.float32], language: str | None) -> list[_Token]:
         inputs = self.front_end(waveform, sampling_rate=RATE_HZ, return_tensors="pt")
@@ -138,10 +149,9 @@ class WhisperExtractor:
         if language is None:
             best = int(known.argmax())
         else:
-            token = self.tokenizer.token_to_id(f"<|{language}|>")
-            if token not in self._languages:
+            if not self.knows(language):
                 raise ValueError(f"language {language!r}: not one that Whisper knows")
-            best = self._languages.index(token)
+            best = self._languages.index(self.tokenizer.token_to_id(f"<|{language}|>"))
         return _Token(id=self._languages[best], log_probability=float(known[best]))
 
     def _greedy(self, encoded: Any, language: int) -> list[_Token]:
