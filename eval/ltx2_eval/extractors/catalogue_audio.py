@@ -60,10 +60,10 @@ SPECS: tuple[ExtractorSpec, ...] = (
         "passt:PasstClassesExtractor",
     ),
     _sound(
-        "clap-630k-audioset",
+        "clap-630k",
         "LAION-CLAP 630k-audioset, audio embedding",
         512,
-        "clap-630k-audioset",
+        "clap-630k",
         *_CLAP,
         "Wu et al. 2023, LAION-AI/CLAP 630k-audioset-best",
         "clap:ClapExtractor",

@@ -221,7 +221,7 @@ _DISTANCES = (
     _frechet(
         "fad_clap_630k",
         "Fréchet audio distance on CLAP (LAION 630k-audioset)",
-        "clap-630k-audioset",
+        "clap-630k",
         512,
         1000,
         "Gui et al. 2024; embeddings of unit length",
@@ -295,7 +295,7 @@ _ALIGNMENT = (
         _CLAP,
         "The words that are spoken, the time of a sound, stereo, and the picture.",
         "alignment:clap_ta",
-        "clap-630k-audioset",
+        "clap-630k",
         "mean-windows-renormalised",
         level="clip",
         pairs="alignment:clap_sides",
