@@ -13,8 +13,10 @@ from ltx2_eval.features import FeatureCache
 from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import catalogue, implementation
+from ltx2_eval.metrics.frechet import Gaussian
 from ltx2_eval.metrics.resampling import draw_counts, on_draws
-from ltx2_eval.reference import Reference, load_reference
+from ltx2_eval.reference import AnyReference, load_reference
+from ltx2_eval.reference_statistics import Statistics
 from ltx2_eval.weights import cache_root
 from ltx2_reports.pairing import clip_keys
 from ltx2_reports.records import FEATURES_FOLDER, Protocol, Run
@@ -56,7 +58,7 @@ def paired_sets(
         left to the caller, who refuses them.
     """
     pool = ExtractorPool(device)
-    references: dict[str, Reference] = {}
+    references: dict[str, AnyReference] = {}
     made: dict[str, SetDraws] = {}
     notes: list[str] = []
     for name in metrics:
@@ -86,6 +88,10 @@ def _entry(name: str, protocol: Protocol, pool: ExtractorPool) -> MetricEntry:
     entry = catalogue().get(name)
     if entry is None or entry.extractor is None:
         raise _Missing("this ltx2-eval does not have the metric")
+    if "reference" not in entry.spec.needs:
+        raise _Missing("it has no reference set, and the records hold its draws already")
+    if hasattr(implementation(entry)(**entry.settings).distance, "standard_error"):
+        raise _Missing("each of its values is a line through many; the records hold its standard error")
     spec = pool.spec(entry.extractor)
     now = (entry.spec.version, spec.version, pool.weights_sha256(entry.extractor))
     if now != (protocol.metric_version, protocol.extractor_version, protocol.weights_sha256):
@@ -127,10 +133,10 @@ def _real(
     named: str,
     entry: MetricEntry,
     pool: ExtractorPool,
-    known: dict[str, Reference],
+    known: dict[str, AnyReference],
     device: str,
     run: Run,
-) -> list[Features]:
+) -> list[Features] | Gaussian:
     """Features of the reference set, checked to be the one that the records name."""
     assert protocol.reference is not None
     assert entry.extractor is not None
@@ -148,10 +154,10 @@ def _real(
     features, reason = attempt("features", lambda: known[name].features(extractor, pool, cache))
     if features is None:
         raise _Missing(f"features of the reference set cannot be had: {reason and reason.message}")
-    return features
+    return features.gaussian() if isinstance(features, Statistics) else features
 
 
-def _draws(entry: MetricEntry, shared: _Shared, real: list[Features]) -> SetDraws:
+def _draws(entry: MetricEntry, shared: _Shared, real: list[Features] | Gaussian) -> SetDraws:
     metric: SetMetric = implementation(entry)(**entry.settings)
     distance: Any = metric.distance
     counts = draw_counts(shared.prompts, DRAWS, 0)
@@ -169,7 +175,7 @@ def _draws(entry: MetricEntry, shared: _Shared, real: list[Features]) -> SetDraw
     )
 
 
-def _error(distance: Any, shared: _Shared, real: list[Features]) -> float | None:
+def _error(distance: Any, shared: _Shared, real: list[Features] | Gaussian) -> float | None:
     """Of the difference, where the metric is a U-statistic: its terms subtract, the reference set cancels."""
     if not hasattr(distance, "terms"):
         return None

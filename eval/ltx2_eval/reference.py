@@ -1,18 +1,21 @@
 """The set of clips that set metrics compare with."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.folder_of_clips import FoundClip, clips_in
 from ltx2_eval.media import Container, read_clip
+from ltx2_eval.reference_statistics import PUBLISHED, StatisticsReference
 from ltx2_eval.world import rendered_reference
-from ltx2_reports.records import ReferenceRef
+from ltx2_reports.records import ClipRecord, ReferenceRef
 from ltx2_reports.store import canonical_hash
 
 _WORLD = "world"
@@ -48,6 +51,23 @@ class Reference:
         """
         return [self._of(path, sha, extractor, pool, cache) for path, sha in zip(self.files, self.hashes, strict=True)]
 
+    def of_clips(
+        self, clips: Sequence[ClipRecord], features: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """Of `features`, one per file, those of the file that is named after each clip: its sample or its prompt.
+
+        Raises:
+            NotApplicable: a clip has none.
+        """
+        named = {path.stem: feature for path, feature in zip(self.files, features, strict=True)}
+        alone = [clip.sample for clip in clips if clip.sample not in named and clip.prompt_id not in named]
+        if alone:
+            raise NotApplicable(
+                f"reference set {self.name} has no clip for {len(alone)} of {len(clips)} samples, first {alone[0]}; this "
+                "metric compares each clip with the reference clip that has the name of its sample or its prompt"
+            )
+        return [named[clip.sample if clip.sample in named else clip.prompt_id] for clip in clips]
+
     def _hash(self, path: Path) -> str:
         found = FoundClip(path=path, prompt_id=path.stem, text=None)
         if found.sha256 is None:
@@ -71,26 +91,43 @@ class Reference:
         return features
 
 
+AnyReference = Reference | StatisticsReference
+
+
 def check_reference(text: str) -> None:
     """Check a reference's name without rendering or reading it.
 
     Raises:
-        ValueError: neither `world:COUNT` nor a folder.
+        ValueError: neither `world:COUNT`, nor the name of published statistics, nor a folder.
     """
     kind, _, rest = text.partition(":")
     if kind == _WORLD:
         _count(rest, text)
-    elif not _folder(text).is_dir():
-        raise ValueError(f"reference {text!r} is not a folder; expected one, or world:COUNT")
+    elif text not in PUBLISHED and not _folder(text).is_dir():
+        raise ValueError(f"reference {text!r} is not a folder; expected one, world:COUNT, or {', '.join(PUBLISHED)}")
 
 
-def load_reference(text: str, container: Container) -> Reference:
-    """`world:COUNT` (the procedural world, rendered on first use) or a folder of clips.
+def load_reference(text: str, container: Container) -> AnyReference:
+    """`world:COUNT` (rendered on first use), a folder of clips, or published statistics; `folder:NAME` is a folder.
 
     Raises:
-        ValueError: neither, a folder without clips, or one with an entry that is no readable file.
+        ValueError: none of these, a folder without clips, or one with an entry that is no readable file.
     """
     check_reference(text)
+    if text in PUBLISHED:
+        return StatisticsReference(name=text)
+    return clips_reference(text, container)
+
+
+def clips_reference(text: str, container: Container) -> Reference:
+    """`world:COUNT` or a folder of clips.
+
+    Raises:
+        ValueError: neither, or published statistics, which hold no clips.
+    """
+    check_reference(text)
+    if text in PUBLISHED:
+        raise ValueError(f"reference {text!r} holds statistics only; clips are needed here: a folder, or world:COUNT")
     kind, _, rest = text.partition(":")
     if kind == _WORLD:
         name, folder = text, rendered_reference(_count(rest, text), container)

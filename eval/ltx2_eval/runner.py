@@ -15,7 +15,7 @@ from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.models.base import Model, noise_of
 from ltx2_eval.plan import run_spec, samples
 from ltx2_eval.recording import Recorder, recording
-from ltx2_eval.reference import Reference
+from ltx2_eval.reference import AnyReference
 from ltx2_eval.score import judge_of, score_clips
 from ltx2_eval.sets import score_sets
 from ltx2_eval.weights import cache_root
@@ -58,7 +58,7 @@ class ScoringPlan:
     """What to compute."""
 
     entries: tuple[MetricEntry, ...]
-    reference: Reference | None
+    reference: AnyReference | None
     pool: ExtractorPool
 
 

@@ -1,6 +1,6 @@
 """Features -> set metrics: one value per metric over the whole run, with replicates for its interval."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,16 +8,18 @@ import torch
 from numpy.typing import NDArray
 
 from ltx2_eval.attempt import attempt
-from ltx2_eval.extractors.base import NotAvailable
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable
 from ltx2_eval.features import FeatureCache
-from ltx2_eval.metrics.base import MetricEntry, SetMetric
-from ltx2_eval.metrics.catalogue import implementation
-from ltx2_eval.metrics.resampling import replicates
+from ltx2_eval.metrics.base import Declined, MetricEntry, SetMetric
+from ltx2_eval.metrics.catalogue import implementation, load_sides
+from ltx2_eval.metrics.floor import FLOOR, mismatched
+from ltx2_eval.metrics.resampling import REPLICATES, draw_counts, replicates
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
-from ltx2_eval.reference import Reference
+from ltx2_eval.reference import AnyReference, Reference
+from ltx2_eval.reference_statistics import Statistics
 from ltx2_eval.score import Judge, media_of
-from ltx2_reports.records import ClipRecord, Protocol, Reason, ValueRecord, inputs_hash
+from ltx2_reports.records import ClipRecord, Protocol, Reason, ReasonKind, Scalar, ValueRecord, inputs_hash
 from ltx2_reports.statistics.sets import STANDARD_ERROR, u_statistic_error
 
 Features = list[NDArray[np.float32]]
@@ -33,15 +35,16 @@ class Collected:
     """Why the others have none, by sample."""
 
 
-def score_sets(recorder: Recorder, judge: Judge, reference: Reference | None, reference_cache: FeatureCache) -> None:
+def score_sets(recorder: Recorder, judge: Judge, reference: AnyReference | None, reference_cache: FeatureCache) -> None:
     """Compute every set metric that the run does not have yet for its present clips and reference."""
     for entry in judge.entries:
         if entry.spec.level == "set":
-            _score(recorder, judge, entry, reference, reference_cache)
+            wanted = reference if "reference" in entry.spec.needs else None
+            _score(recorder, judge, entry, wanted, reference_cache)
 
 
 def _score(
-    recorder: Recorder, judge: Judge, entry: MetricEntry, reference: Reference | None, reference_cache: FeatureCache
+    recorder: Recorder, judge: Judge, entry: MetricEntry, reference: AnyReference | None, reference_cache: FeatureCache
 ) -> None:
     collected = _collect(recorder, judge, entry)
     protocol = protocol_of(
@@ -62,15 +65,26 @@ def _collect(recorder: Recorder, judge: Judge, entry: MetricEntry) -> Collected:
     features: Features = []
     left_out: dict[str, Reason] = {}
     for record in sorted(recorder.run.clips.values(), key=lambda clip: clip.sample):
-        media = media_of(recorder.folder, record, judge)
-        assert entry.extractor is not None
-        found, reason = media.features(entry.extractor) if media else (None, record.reason)
+        found, reason = _features_of(recorder, judge, entry, record)
         if found is not None:
             clips.append(record)
             features.append(found)
         elif reason is not None:
             left_out[record.sample] = reason
     return Collected(clips=tuple(clips), features=features, left_out=left_out)
+
+
+def _features_of(
+    recorder: Recorder, judge: Judge, entry: MetricEntry, record: ClipRecord
+) -> tuple[NDArray[np.float32], None] | tuple[None, Reason | None]:
+    """A clip's features; for the floor of a cosine the two sides of it."""
+    assert entry.extractor is not None
+    media = media_of(recorder.folder, record, judge)
+    found, reason = media.features(entry.extractor) if media else (None, record.reason)
+    if found is None or entry.pairs is None:
+        return (found, None) if found is not None else (None, reason)
+    features, name, sides = found, entry.extractor, load_sides(entry)
+    return attempt("metric", lambda: sides(features, judge.prompts.get(record.prompt_id), judge.pool.get(name)))
 
 
 def _is_current(recorder: Recorder, entry: MetricEntry, protocol: Protocol, inputs: str) -> bool:
@@ -86,68 +100,117 @@ def _value(
     entry: MetricEntry,
     protocol: Protocol,
     inputs: str,
-    reference: Reference | None,
+    reference: AnyReference | None,
     reference_cache: FeatureCache,
 ) -> ValueRecord:
-    value, reason = attempt("metric", lambda: _computed(collected, judge, entry, reference, reference_cache))
-    number, spread, notes, error = value if value else (None, (), (), None)
+    made, reason = attempt("metric", lambda: _computed(collected, judge, entry, reference, reference_cache))
+    warnings = (*_warnings(entry, len(collected.clips), reference), *made.warnings) if made is not None else ()
     return ValueRecord(
         sample=None,
         metric=entry.spec.id,
         protocol=protocol.identity,
-        value=number,
+        value=made.value if made is not None else None,
         reason=_specific(reason),
         inputs_sha256=inputs,
         left_out=collected.left_out,
-        details={"n_reference": reference.ref.n if reference else None, STANDARD_ERROR: error},
-        replicates=spread,
-        warnings=(*_warnings(entry, len(collected.clips), reference), *notes) if number is not None else (),
+        details={"n_reference": reference.ref.n if reference else None, **(made.details if made is not None else {})},
+        replicates=made.replicates if made is not None else (),
+        warnings=warnings,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Computed:
+    """A value with all that is recorded beside it."""
+
+    value: float
+    replicates: tuple[float, ...] = ()
+    details: dict[str, Scalar] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 class TooFew(ValueError):
     """The set is too small for the metric to exist."""
 
 
+_KINDS: dict[str, ReasonKind] = {TooFew.__name__: "too_few", Declined.__name__: "abstained"}
+
+
 def _specific(reason: Reason | None) -> Reason | None:
-    if reason is not None and reason.error == TooFew.__name__:
-        return reason.model_copy(update={"kind": "too_few"})
+    if reason is not None and reason.error in _KINDS:
+        return reason.model_copy(update={"kind": _KINDS[reason.error]})
     return reason
 
 
 def _computed(
-    collected: Collected, judge: Judge, entry: MetricEntry, reference: Reference | None, cache: FeatureCache
-) -> tuple[float, tuple[float, ...], tuple[str, ...], float | None]:
-    """The value, its replicates, what the metric has to say about it, and its standard error if it is a U-statistic."""
+    collected: Collected, judge: Judge, entry: MetricEntry, reference: AnyReference | None, cache: FeatureCache
+) -> _Computed:
     assert entry.extractor is not None
     first = next(iter(collected.left_out.values()), None)
     if first is not None and first.kind == "not_available":
         raise NotAvailable(first.message)
-    if reference is None:
+    if reference is None and "reference" in entry.spec.needs:
         raise NotAvailable("no reference set: name one with --reference, a folder of clips or world:24")
     if len(collected.clips) < 2:
         why = f"; {first.message}" if first else ""
         raise TooFew(f"{len(collected.clips)} clips with features, at least 2 are needed{why}")
-    real = reference.features(entry.extractor, judge.pool, cache)
+    groups = [clip.prompt_id for clip in collected.clips]
+    if entry.pairs is not None:
+        return _of_pairs(entry, collected.features, groups)
+    real = reference.features(entry.extractor, judge.pool, cache) if reference is not None else []
+    if getattr(implementation(entry), "paired", False) and isinstance(reference, Reference):
+        real = reference.of_clips(collected.clips, real)
+    return _of_sets(entry, collected.features, real, groups)
+
+
+def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistics, groups: list[str]) -> _Computed:
     metric: SetMetric = implementation(entry)(**entry.settings)
-    for clips, is_real in ((collected.features, False), (real, True)):
+    distance: Any = metric.distance
+    if isinstance(real, Statistics):
+        return _of_statistics(distance, generated, real, groups)
+    for clips, is_real in ((generated, False), (real, True)):
         for clip in clips:
             metric.update(torch.from_numpy(clip), real=is_real)
-    groups = [clip.prompt_id for clip in collected.clips]
-    distance: Any = metric.distance
-    spread = replicates(distance, collected.features, real, groups)
-    terms = distance.terms(collected.features, real, groups) if hasattr(distance, "terms") else None
+    value = float(metric.compute())
+    error, spread = _spread(distance, generated, real, groups)
+    return _Computed(value=value, replicates=spread, details={STANDARD_ERROR: error}, warnings=metric.warnings)
+
+
+def _of_statistics(distance: Any, generated: Features, real: Statistics, groups: list[str]) -> _Computed:
+    """Against a reference of which only mean and covariance are known."""
+    if not getattr(distance, "takes_statistics", False):
+        raise NotApplicable(f"reference {real.name} holds means and covariances only; this metric needs its clips")
+    target = real.gaussian()
+    value = float(distance(generated, target))
+    error, spread = _spread(distance, generated, target, groups)
+    return _Computed(value=value, replicates=spread, details={STANDARD_ERROR: error})
+
+
+def _spread(distance: Any, generated: Features, real: Any, groups: list[str]) -> tuple[float | None, tuple[float, ...]]:
+    """Standard error where the metric knows its own, and values on prompts drawn again unless they cost too much."""
+    if hasattr(distance, "standard_error"):
+        return distance.standard_error(generated, real, groups), ()
+    terms = distance.terms(generated, real, groups) if hasattr(distance, "terms") else None
     error = u_statistic_error(terms) if terms is not None else None
-    return float(metric.compute()), spread, metric.warnings, error
+    return error, replicates(distance, generated, real, groups)
 
 
-def _warnings(entry: MetricEntry, n: int, reference: Reference | None) -> tuple[str, ...]:
+def _of_pairs(entry: MetricEntry, sides: Features, groups: list[str]) -> _Computed:
+    """The floor of a cosine, or its margin above that, with prompts drawn again."""
+    if len(set(groups)) < 2:
+        raise TooFew("clips of one prompt only; a floor needs clips of at least two")
+    counts = np.concatenate([np.ones((1, len(groups)), np.int64), draw_counts(groups, REPLICATES, 0)])
+    matched, floors = mismatched(sides, groups, counts)
+    values = floors if entry.settings["gives"] == FLOOR else matched - floors
+    spread = values[1:][np.isfinite(values[1:])].tolist()
+    details: dict[str, Scalar] = {"matched": float(matched[0]), "floor": float(floors[0])}
+    return _Computed(value=float(values[0]), replicates=tuple(spread), details=details)
+
+
+def _warnings(entry: MetricEntry, n: int, reference: AnyReference | None) -> tuple[str, ...]:
     least = entry.spec.least_n
-    short = [
-        f"{side} {count}"
-        for side, count in (("n", n), ("reference n", reference.ref.n if reference else 0))
-        if count < least
-    ]
+    sides = [("n", n), *([("reference n", reference.ref.n)] if reference is not None and reference.ref.n else [])]
+    short = [f"{side} {count}" for side, count in sides if count < least]
     if not short:
         return ()
     return (f"{' and '.join(short)} below {least}: compare only with values of the same n",)

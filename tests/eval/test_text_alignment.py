@@ -14,7 +14,7 @@ from ltx2_eval.extractors.catalogue import EXTRACTORS
 from ltx2_eval.extractors.clap import HOP, WINDOW, ClapExtractor, clap_front_end, windows
 from ltx2_eval.extractors.clip_text_video import ClipExtractor, clip_pixels
 from ltx2_eval.extractors.embedding import unit
-from ltx2_eval.metrics.alignment import clap_ta, clip_tv
+from ltx2_eval.metrics.alignment import clap_sides, clap_ta, clip_sides, clip_tv
 from ltx2_eval.metrics.base import Subject
 from ltx2_eval.weights.convert import main
 from ltx2_reports.records import ClipRecord
@@ -284,8 +284,8 @@ def test_clip_tv_by_hand(clip_model, video_clip):
     assert (details["text"], details["num_sentences"]) == ("visual_text", 2)
     assert details["worst_frame"] == pytest.approx(cosines.mean(axis=1).min(), abs=1e-6)
     assert details["worst_sentence"] == pytest.approx(cosines.mean(axis=0).min(), abs=1e-6)
-    assert details["above_floor"] == pytest.approx(outcome.value - details["floor"])
     assert not outcome.warnings
+    assert np.prod(clip_sides(features, prompt, clip_model), axis=0).sum() == pytest.approx(outcome.value, abs=1e-6)
 
 
 def test_quoted_speech_is_not_looked_for(clip_model, video_clip):
@@ -309,6 +309,7 @@ def test_clap_ta_by_hand(clap_model, sound_clip):
     assert outcome.value == pytest.approx(own, abs=1e-5)
     assert outcome.details["full_prompt"] == pytest.approx(whole, abs=1e-5)
     assert outcome.details["num_windows"] == 3
+    assert np.prod(clap_sides(features, prompt, clap_model), axis=0).sum() == pytest.approx(outcome.value, abs=1e-6)
 
 
 @pytest.mark.parametrize(("metric", "model"), [(clip_tv, "clip_model"), (clap_ta, "clap_model")])

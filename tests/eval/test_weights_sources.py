@@ -33,7 +33,7 @@ def only(monkeypatch, tmp_path):
 
     def put(**fields):
         entry = Entry.model_validate({**_COMMON, **fields}, strict=False)
-        fake = lockfile.Lock(weights=(entry,), profiles={})
+        fake = lockfile.Lock(weights=(entry,))
         monkeypatch.setattr(lockfile, "lock", lambda: fake)
         monkeypatch.setattr(weights, "lock", lambda: fake)
         return entry

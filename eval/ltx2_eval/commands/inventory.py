@@ -120,9 +120,10 @@ def _extractors() -> Rows:
 
 
 def _profiles() -> Rows:
-    from ltx2_eval.metrics.catalogue import PROFILES
+    from ltx2_eval.metrics.catalogue import profiles
+    from ltx2_eval.metrics.profiles import TITLES
 
-    return [{"profile": name, "metrics": list(metrics)} for name, metrics in PROFILES.items()]
+    return [{"profile": name, "what": TITLES[name], "metrics": list(metrics)} for name, metrics in profiles().items()]
 
 
 def _baselines() -> Rows:

@@ -16,7 +16,7 @@ from ltx2_eval.metrics.catalogue import chosen
 from ltx2_eval.models.base import Model
 from ltx2_eval.models.registry import ModelContext, load_model
 from ltx2_eval.models.settings import ModelName, parse_model
-from ltx2_eval.reference import Reference, check_reference, load_reference
+from ltx2_eval.reference import AnyReference, check_reference, load_reference
 from ltx2_eval.runner import GenerationPlan, ScoringPlan
 from ltx2_reports.names import distinct, safe_name
 from ltx2_reports.records import ClipShape
@@ -133,18 +133,18 @@ def scoring_plan(given: Given, container: Container, profile: str | None = None)
     """What to compute: the metrics named, or those of `profile` (default: the one given); fetches weights if asked."""
     entries = chosen(given.metric or (), profile or given.profile)
     if given.pull:
-        pull_for(entries)
+        pull_for(entries, given.reference or "")
     pool = ExtractorPool(device_of(given.device))
     return ScoringPlan(entries=entries, reference=_reference(given, entries, pool, container), pool=pool)
 
 
-def pull_for(entries: tuple[MetricEntry, ...]) -> None:
-    """Fetch the weights that these metrics need."""
+def pull_for(entries: tuple[MetricEntry, ...], reference: str) -> None:
+    """Fetch the weights that these metrics need, and the statistics that the reference names."""
     from ltx2_eval import weights
-    from ltx2_eval.extractors.catalogue import EXTRACTORS
+    from ltx2_eval.metrics.profiles import weights_of
+    from ltx2_eval.reference_statistics import PUBLISHED
 
-    needed = {EXTRACTORS[entry.extractor].weights for entry in entries if entry.extractor}
-    weights.pull(sorted(name for name in needed if name))
+    weights.pull(sorted({name for entry in entries for name in weights_of(entry)} | ({reference} & PUBLISHED.keys())))
 
 
 def container_of(name: str) -> Container:
@@ -176,7 +176,7 @@ def output_folder(given: Given, name: str, *parts: object) -> Path:
 
 def _reference(
     given: Given, entries: tuple[MetricEntry, ...], pool: ExtractorPool, container: Container
-) -> Reference | None:
+) -> AnyReference | None:
     wanted = [entry for entry in entries if "reference" in entry.spec.needs]
     if not given.reference or not wanted:
         return None

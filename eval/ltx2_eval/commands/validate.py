@@ -9,7 +9,7 @@ from ltx2_eval.console import note, progress_lines
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.metrics.catalogue import chosen
-from ltx2_eval.reference import Reference, check_reference, load_reference
+from ltx2_eval.reference import Reference, check_reference, clips_reference
 from ltx2_eval.validation.sources import WORLD, Source, source_of
 from ltx2_eval.validation.validate import LEAST_CLIPS, Plan, validate
 from ltx2_reports.escape import for_json, for_terminal
@@ -52,7 +52,7 @@ def _reference(given: Given, entries: tuple[MetricEntry, ...]) -> Reference | No
     if not any("reference" in entry.spec.needs for entry in entries):
         return None
     text = given.reference or (_WORLD_REFERENCE if given.target.startswith(WORLD) else "")
-    return load_reference(text, "mp4") if text else None
+    return clips_reference(text, "mp4") if text else None
 
 
 def _announce(source: Source, entries: tuple[MetricEntry, ...], reference: Reference | None, out: Path) -> None:

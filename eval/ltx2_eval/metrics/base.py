@@ -26,6 +26,10 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+class Declined(ValueError):
+    """A set metric looked at the sets and declines to answer; recorded as abstained."""
+
+
 def abstain(message: str, **details: Scalar) -> Outcome:
     """The metric looked at the clip and declines to answer."""
     return Outcome(reason=Reason(kind="abstained", message=message, stage="metric"), details=details)
@@ -53,6 +57,8 @@ class MetricEntry:
     aggregation: str
     settings: dict[str, Scalar] = field(default_factory=dict)
     """Part of the protocol, and keyword arguments of the implementation."""
+    pairs: str | None = None
+    """Cosines: `module:function` of type Sides, from which the floor of mismatched pairs follows."""
 
 
 class ClipMetric(Protocol):
@@ -65,6 +71,19 @@ class ClipMetric(Protocol):
         self, subject: Subject, features: NDArray[np.float32] | None, extractor: Extractor | None, **settings: Scalar
     ) -> Outcome:
         """The clip's value, or the reason why it has none."""
+
+
+class Sides(Protocol):
+    """The two vectors whose product is the value of a cosine metric."""
+
+    def __call__(
+        self, features: NDArray[np.float32], prompt: Prompt | None, extractor: Extractor
+    ) -> NDArray[np.floating]:
+        """(2, d) from a clip's (k, d') features and its prompt.
+
+        Raises:
+            NotApplicable: no prompt, or no such stream.
+        """
 
 
 class SetMetric(Protocol):

@@ -1,33 +1,41 @@
 """Every metric by id, and the profiles that name sets of them. Reading it imports no implementation."""
 
+import functools
 import importlib
 import importlib.metadata
 from collections.abc import Iterable
 from typing import Any
 
 from ltx2_benchmarks.nearest import unknown
-from ltx2_eval.metrics import catalogue_features, catalogue_nano, catalogue_signal
-from ltx2_eval.metrics.base import ClipMetric, MetricEntry
+from ltx2_eval.metrics import (
+    catalogue_audio,
+    catalogue_features,
+    catalogue_nano,
+    catalogue_signal,
+    catalogue_speech,
+    catalogue_sync,
+    catalogue_vision,
+)
+from ltx2_eval.metrics.base import ClipMetric, MetricEntry, Sides
+from ltx2_eval.metrics.floor import FLOOR, MARGIN, with_floors
+from ltx2_eval.metrics.profiles import profiles_of
 
 ENTRY_POINTS = "ltx2_eval.metrics"
 
 BUILT_IN: dict[str, MetricEntry] = {
-    entry.spec.id: entry for entry in (*catalogue_features.ENTRIES, *catalogue_nano.ENTRIES, *catalogue_signal.ENTRIES)
+    entry.spec.id: entry
+    for entry in with_floors(
+        (
+            *catalogue_features.ENTRIES,
+            *catalogue_vision.ENTRIES,
+            *catalogue_sync.ENTRIES,
+            *catalogue_audio.ENTRIES,
+            *catalogue_speech.ENTRIES,
+            *catalogue_nano.ENTRIES,
+            *catalogue_signal.ENTRIES,
+        )
+    )
 }
-
-_SIGNAL = tuple(entry.spec.id for entry in catalogue_signal.ENTRIES)
-_PACKAGED = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
-_NANO = tuple(entry.spec.id for entry in catalogue_nano.ENTRIES)
-_HUB = ("clip_tv", "clap_ta")
-
-PROFILES: dict[str, tuple[str, ...]] = {
-    "offline": (*_PACKAGED, *_SIGNAL),
-    "default": (*_PACKAGED, *_HUB, *_SIGNAL),
-    "nano": (*_PACKAGED, *_NANO, *_SIGNAL),
-    "dsp": _SIGNAL,
-}
-"""offline: weights from packages only. default: an expert's choice, licence-clean. nano: for clips
-meant to be of the procedural world, offline too. dsp: no weights at all."""
 
 PRIMARY = (
     *("world_kept", "world_colour", "world_sound", "nano_tv", "nano_ta"),
@@ -35,37 +43,57 @@ PRIMARY = (
 )
 """First in tables, in this order."""
 
-HEADLINES = (*PRIMARY, "audio.loudness_lufs", "runtime.generate_s", "runtime.peak_bytes")
-"""What the terminal shows; the report shows everything."""
+HEADLINES = (
+    *(name for metric in PRIMARY for name in (metric, f"{metric}_{FLOOR}", f"{metric}_{MARGIN}")),
+    *("audio.loudness_lufs", "runtime.generate_s", "runtime.peak_bytes"),
+)
+"""What the terminal shows, cosines with their floors; the report shows everything."""
 
 
 def catalogue() -> dict[str, MetricEntry]:
     """All metrics, those of plug-ins included; a built-in id is never replaced."""
-    plugins = {
-        entry.spec.id: entry for point in importlib.metadata.entry_points(group=ENTRY_POINTS) for entry in point.load()
-    }
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    plugins = {entry.spec.id: entry for entry in with_floors(entry for point in points for entry in point.load())}
     return {**plugins, **BUILT_IN}
 
 
+@functools.cache
+def profiles() -> dict[str, tuple[str, ...]]:
+    """Metrics by profile; plug-ins are in none of them, so that installing one changes no result."""
+    return profiles_of(BUILT_IN.values())
+
+
 def chosen(metrics: Iterable[str], profile: str) -> tuple[MetricEntry, ...]:
-    """The metrics named, or those of the profile where none is named, in the catalogue's order.
+    """The metrics named, or those of the profile where none is named, in the catalogue's order; cosines with floors.
 
     Raises:
         ValueError: an unknown metric or profile; the nearest name is suggested.
     """
     entries = catalogue()
-    if profile not in PROFILES:
-        raise ValueError(unknown("profile", profile, PROFILES))
-    wanted = tuple(metrics) or PROFILES[profile]
+    if profile not in profiles():
+        raise ValueError(unknown("profile", profile, profiles()))
+    wanted = set(metrics) or set(profiles()[profile])
     for name in wanted:
         if name not in entries:
             raise ValueError(unknown("metric", name, entries))
+    wanted |= {f"{name}_{gives}" for name in wanted if entries[name].pairs for gives in (FLOOR, MARGIN)}
     return tuple(entry for name, entry in entries.items() if name in wanted)
 
 
 def implementation(entry: MetricEntry) -> Any:
     """The function or class behind an entry."""
-    module, _, name = entry.implementation.partition(":")
+    return _imported(entry.implementation)
+
+
+def load_sides(entry: MetricEntry) -> Sides:
+    """The function that gives the two vectors of a cosine metric."""
+    assert entry.pairs is not None
+    sides: Sides = _imported(entry.pairs)
+    return sides
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
 
 

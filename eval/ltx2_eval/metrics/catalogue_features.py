@@ -23,6 +23,7 @@ def _entry(
     aggregation: str,
     settings: dict[str, Scalar] | None = None,
     version: int = 1,
+    pairs: str | None = None,
 ) -> MetricEntry:
     code_licence, weight_licence = licences
     spec = MetricSpec(
@@ -46,6 +47,7 @@ def _entry(
         extractor=extractor,
         aggregation=aggregation,
         settings=settings or {},
+        pairs=f"ltx2_eval.metrics.{pairs}" if pairs else None,
     )
 
 
@@ -65,6 +67,21 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "frechet:FrechetDistance",
         "i3d-k400",
         "gaussian-unbiased-one-window",
+        {"dimension": 400},
+    ),
+    _entry(
+        "fvd_inf",
+        "FVD-∞: Fréchet video distance without the bias of a small set (I3D Kinetics-400 logits)",
+        "down",
+        (None, None),
+        ("video", "reference"),
+        802,
+        "Chong and Forsyth 2020 (line over 1/n), Unterthiner et al. 2018 (FVD)",
+        ("Apache-2.0", "MIT"),
+        f"{_FRAMES_NOT_MOTION} The bias of the reference set stays.",
+        "extrapolated:FrechetAtInfinity",
+        "i3d-k400",
+        "line-over-1/n-10-sizes-10-draws",
         {"dimension": 400},
     ),
     _entry(
@@ -98,6 +115,21 @@ ENTRIES: tuple[MetricEntry, ...] = (
         {"dimension": 256},
     ),
     _entry(
+        "fad_soundnet_inf",
+        "FAD-∞: Fréchet audio distance without the bias of a small set (SoundNet pool5)",
+        "down",
+        (None, None),
+        ("audio", "reference"),
+        64,
+        "Gui et al. 2024 (FAD-∞); Chong and Forsyth 2020 (line over 1/n)",
+        ("MIT", "MIT"),
+        "Content above 11 kHz, stereo, the picture and the prompt. The bias of the reference set stays.",
+        "extrapolated:FrechetAtInfinity",
+        "soundnet-pool5",
+        "line-over-1/n-10-sizes-10-draws",
+        {"dimension": 256},
+    ),
+    _entry(
         "kad_soundnet",
         "Kernel audio distance ×100 (SoundNet pool5)",
         "down",
@@ -126,6 +158,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "alignment:clip_tv",
         "clip-vit-l14",
         "mean-frames-sentences",
+        pairs="alignment:clip_sides",
     ),
     _entry(
         "clap_ta",
@@ -140,5 +173,6 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "alignment:clap_ta",
         "clap-music-speech",
         "mean-windows-renormalised",
+        pairs="alignment:clap_sides",
     ),
 )

@@ -29,6 +29,7 @@ def _entry(
     aggregation: str = "mean",
     least_n: int = 10,
     settings: dict[str, Scalar] | None = None,
+    pairs: str | None = None,
 ) -> MetricEntry:
     spec = MetricSpec(
         id=id,
@@ -51,6 +52,7 @@ def _entry(
         extractor=extractor,
         aggregation=aggregation,
         settings=settings or {},
+        pairs=pairs,
     )
 
 
@@ -93,6 +95,7 @@ _ALIGNMENT = tuple(
         _STRANGE,
         extractor=extractor,
         aggregation="whole-clip",
+        pairs="ltx2_eval.metrics.nano:nano_sides",
     )
     for metric, title, stream, extractor in _rows(
         ("nano_tv", "Alignment of text and video (nano towers)", "video", "nano-video"),

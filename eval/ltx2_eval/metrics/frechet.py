@@ -24,7 +24,9 @@ _NEGATIVE = -1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Gaussian:
+class Gaussian:
+    """Mean and covariance of a set of features, the covariance by a factor of it."""
+
     mean: Tensor
     """(d,)"""
     factor: Tensor
@@ -58,13 +60,20 @@ def frechet_from_statistics(mean_x: Features, cov_x: Features, mean_y: Features,
     Raises:
         ValueError: shapes that do not fit, values that are not finite, or a matrix that is no covariance.
     """
-    gaussians = []
-    for mean, cov, what in ((mean_x, cov_x, "x"), (mean_y, cov_y, "y")):
-        vector = checked(torch.as_tensor(mean)[None], f"mean of {what}")[0]
-        gaussians.append(_of_covariance(vector, checked(cov, f"covariance of {what}"), what))
+    gaussians = [gaussian(mean_x, cov_x, "x"), gaussian(mean_y, cov_y, "y")]
     if gaussians[0].mean.shape != gaussians[1].mean.shape:
         raise ValueError(f"means of {len(gaussians[0].mean)} and {len(gaussians[1].mean)} dimensions")
     return _distance(*gaussians)
+
+
+def gaussian(mean: Features, covariance: Features, what: str) -> Gaussian:
+    """From a mean (d,) and a covariance (d, d), as reference statistics are published.
+
+    Raises:
+        ValueError: shapes that do not fit, values that are not finite, or a matrix that is no covariance.
+    """
+    vector = checked(torch.as_tensor(mean)[None], f"mean of {what}")[0]
+    return _of_covariance(vector, checked(covariance, f"covariance of {what}"), what)
 
 
 def rank_warning(n: int, m: int, dimension: int) -> str | None:
@@ -78,16 +87,16 @@ def rank_warning(n: int, m: int, dimension: int) -> str | None:
     )
 
 
-def _of_rows(x: Tensor) -> _Gaussian:
+def _of_rows(x: Tensor) -> Gaussian:
     mean = x.mean(dim=0)
     factor = (x - mean) / math.sqrt(len(x) - 1)
     trace = factor.square().sum()
     if len(x) > x.shape[1]:  # a rotation of the rows changes no singular value: the triangle stands for all of them
         factor = torch.linalg.qr(factor, mode="r").R
-    return _Gaussian(mean=mean, factor=factor, trace=trace)
+    return Gaussian(mean=mean, factor=factor, trace=trace)
 
 
-def _of_covariance(mean: Tensor, covariance: Tensor, what: str) -> _Gaussian:
+def _of_covariance(mean: Tensor, covariance: Tensor, what: str) -> Gaussian:
     d = len(mean)
     if covariance.shape != (d, d):
         raise ValueError(f"covariance of {what}: found {tuple(covariance.shape)}, expected ({d}, {d})")
@@ -101,10 +110,10 @@ def _of_covariance(mean: Tensor, covariance: Tensor, what: str) -> _Gaussian:
     # Of a singular matrix these eigenvalues are noise, and their square roots would not be small.
     kept = values > d * torch.finfo(torch.float64).eps * largest
     factor = values[kept].sqrt()[:, None] * vectors[:, kept].T
-    return _Gaussian(mean=mean, factor=factor, trace=covariance.trace())
+    return Gaussian(mean=mean, factor=factor, trace=covariance.trace())
 
 
-def _distance(x: _Gaussian, y: _Gaussian) -> float:
+def _distance(x: Gaussian, y: Gaussian) -> float:
     product = x.factor @ y.factor.T
     if not torch.isfinite(product).all():
         raise ValueError("the features are so large that their squares overflow; scale them")
@@ -170,14 +179,14 @@ def _scatter(count: int, block: Tensor) -> Tensor:
     return block if count > block.shape[1] else block.T @ block
 
 
-def _of_state(state: Tensor, what: str) -> _Gaussian:
+def _of_state(state: Tensor, what: str) -> Gaussian:
     count, mean, block = _opened(state)
     if count < 2:
         raise ValueError(f"{what} features: found {count} rows, at least 2 are needed")
     if count > len(mean):
         return _of_covariance(mean, block / (count - 1), what)
     factor = block / math.sqrt(count - 1)
-    return _Gaussian(mean=mean, factor=factor, trace=factor.square().sum())
+    return Gaussian(mean=mean, factor=factor, trace=factor.square().sum())
 
 
 class FrechetDistance(Metric):
@@ -245,16 +254,26 @@ class FrechetDistance(Metric):
 
 
 class FrechetOverClips:
-    """Fréchet distance of two lists of per-clip features, and its values when generated clips are drawn again."""
+    """Fréchet distance of two lists of per-clip features, and its values when generated clips are drawn again.
 
-    def __call__(self, generated: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]]) -> float:
+    The reference may be given by its mean and covariance alone.
+    """
+
+    takes_statistics = True
+
+    def __call__(
+        self, generated: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]] | Gaussian
+    ) -> float:
         """The distance of all rows of the clips."""
-        return frechet_distance(joined(generated, "generated")[0], joined(reference, "reference")[0])
+        rows = joined(generated, "generated")[0]
+        if isinstance(reference, Gaussian):
+            return _distance(_of_rows(_enough(rows)), _fitting(reference, rows))
+        return frechet_distance(rows, joined(reference, "reference")[0])
 
     def on_draws(
         self,
         generated: Sequence[NDArray[np.float32]],
-        reference: Sequence[NDArray[np.float32]],
+        reference: Sequence[NDArray[np.float32]] | Gaussian,
         counts: NDArray[np.int64],
     ) -> list[float]:
         """The distance for each row of `counts` (draws, clips): how many times each generated clip is in the set.
@@ -262,7 +281,10 @@ class FrechetOverClips:
         The product of the features with the reference's factor is made once; a draw only weighs its rows.
         """
         rows, owners = joined(generated, "generated")
-        target = _of_rows(joined(reference, "reference")[0])
+        if isinstance(reference, Gaussian):
+            target = _fitting(reference, rows)
+        else:
+            target = _of_rows(joined(reference, "reference")[0])
         middle = rows.mean(dim=0)
         centred = rows - middle
         products, squares = centred @ target.factor.T, centred.square().sum(dim=1)
@@ -274,6 +296,18 @@ class FrechetOverClips:
         common = torch.stack([_common(products, w) for w in weights])
         distances = offsets + traces + target.trace - 2 * common
         return [_not_negative(float(d), float(t + target.trace)) for d, t in zip(distances, traces, strict=True)]
+
+
+def _enough(rows: Tensor) -> Tensor:
+    if len(rows) < 2:
+        raise ValueError(f"generated features: found {len(rows)} rows, at least 2 are needed")
+    return rows
+
+
+def _fitting(reference: Gaussian, rows: Tensor) -> Gaussian:
+    if len(reference.mean) != rows.shape[1]:
+        raise ValueError(f"features of {rows.shape[1]} dimensions, reference statistics of {len(reference.mean)}")
+    return reference
 
 
 def _common(products: Tensor, weights: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.extractors.base import Extractor, NotApplicable
 from ltx2_eval.metrics.alignment import TextExtractor
 from ltx2_eval.metrics.base import Outcome, Subject, abstain
@@ -41,6 +42,14 @@ def nano_alignment(
     value = float(np.clip(features[0].astype(np.float64) @ text, -1.0, 1.0))
     truncated = encoder.num_truncated([subject.prompt.text])
     return Outcome(value=value, warnings=("prompt cut at 112 tokens",) if truncated else ())
+
+
+def nano_sides(features: NDArray[np.float32], prompt: Prompt | None, extractor: Extractor) -> NDArray[np.float64]:
+    """(2, d): the clip and its whole prompt, whose product `nano_alignment` is."""
+    if prompt is None:
+        raise NotApplicable("the clip has no prompt")
+    (text,) = cast(TextExtractor, extractor).text_features([prompt.text])
+    return np.stack([features[0], text]).astype(np.float64)
 
 
 def nano_offset(

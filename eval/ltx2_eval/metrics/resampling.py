@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ltx2_eval.metrics.base import Compare
 
 Clips = Sequence[NDArray[np.float32]]
+REPLICATES = 200
 
 
 @runtime_checkable
@@ -24,7 +25,13 @@ class _Prepared(Protocol):
 
 
 def replicates(
-    distance: Compare, generated: Clips, reference: Clips, prompt_ids: Sequence[str], *, n: int = 200, seed: int = 0
+    distance: Compare,
+    generated: Clips,
+    reference: Clips,
+    prompt_ids: Sequence[str],
+    *,
+    n: int = REPLICATES,
+    seed: int = 0,
 ) -> tuple[float, ...]:
     """The distance on `n` sets in which prompts were drawn with replacement, all clips of a prompt together.
 

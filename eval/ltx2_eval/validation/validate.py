@@ -122,6 +122,8 @@ def _judgeable(plan: Plan) -> tuple[tuple[MetricEntry, ...], dict[str, str]]:
 def _why_not(entry: MetricEntry, plan: Plan) -> str | None:
     if "runtime" in entry.spec.needs:
         return "a cost, which degraded clips say nothing about"
+    if entry.spec.level == "set" and "reference" not in entry.spec.needs:
+        return "a figure of the whole set without a reference; what it follows from is validated in its place"
     if "reference" in entry.spec.needs and plan.reference is None:
         return "no reference set: name one with --reference, a folder of clips or world:64"
     if entry.extractor is not None:

@@ -1,0 +1,79 @@
+"""Named sets of metrics. What follows from a metric's weights and licences is derived; an expert's choice is a list."""
+
+from collections.abc import Iterable
+
+from ltx2_eval.metrics.base import MetricEntry
+
+FREE_LICENCES = frozenset(
+    {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "BSD", "ISC", "CC0-1.0", "CC-BY-4.0", "Unlicense"}
+)
+"""Licences that allow commercial use. Any other text, an unknown one too, does not count as one."""
+
+CHOICE = ("fvd", "kvd", "fad_soundnet", "kad_soundnet", "clip_tv", "clap_ta")
+"""What an expert looks at first; `default` adds the checks that need no weights, and drops what is not free."""
+
+PUBLISHED = ("fvd", "kvd", "clip_tv", "clap_ta")
+"""What published tables use, whatever its licence."""
+
+_DEMO = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
+"""Real networks of the demo, which has two minutes."""
+
+TITLES = {
+    "offline": "Weights from packages only: works wherever packages install.",
+    "default": "An expert's choice; every weight may be used commercially.",
+    "commercial": "Every metric whose code and weights may be used commercially.",
+    "paper": "What published tables use, whatever its licence.",
+    "nano": "For clips meant to be of the procedural world.",
+    "dsp": "No weights at all.",
+}
+
+
+def profiles_of(entries: Iterable[MetricEntry]) -> dict[str, tuple[str, ...]]:
+    """Ids of the metrics of each profile, in the catalogue's order.
+
+    Args:
+        entries: of the catalogue.
+    """
+    general = [entry for entry in entries if not is_of_the_world(entry)]
+    world = [entry.spec.id for entry in entries if is_of_the_world(entry)]
+    signal = [entry.spec.id for entry in general if entry.extractor is None]
+    free = [entry.spec.id for entry in general if is_free(entry)]
+    return {
+        "offline": tuple(entry.spec.id for entry in general if is_packaged(entry)),
+        "default": tuple(name for name in free if name in CHOICE or name in signal),
+        "commercial": tuple(free),
+        "paper": tuple(entry.spec.id for entry in general if entry.spec.id in PUBLISHED),
+        "nano": (*_DEMO, *world, *signal),
+        "dsp": tuple(signal),
+    }
+
+
+def is_of_the_world(entry: MetricEntry) -> bool:
+    """Whether it means nothing outside the procedural world."""
+    return entry.implementation.startswith("ltx2_eval.metrics.world:") or any(
+        name.startswith("nano-") for name in weights_of(entry)
+    )
+
+
+def is_free(entry: MetricEntry) -> bool:
+    """Whether its code and all its weights may be used commercially."""
+    from ltx2_eval.weights.lockfile import entry as lock_entry
+
+    licences = [entry.spec.code_licence, entry.spec.weight_licence]
+    for item in map(lock_entry, weights_of(entry)):
+        licences += [item.licence, item.code_licence]
+    return all(licence in FREE_LICENCES for licence in licences if licence is not None)
+
+
+def is_packaged(entry: MetricEntry) -> bool:
+    """Whether all its weights come from packages or with this one."""
+    from ltx2_eval.weights.lockfile import entry as lock_entry
+
+    return all(lock_entry(name).kind in ("package", "bundled") for name in weights_of(entry))
+
+
+def weights_of(entry: MetricEntry) -> tuple[str, ...]:
+    """Names in the weights lock that a metric needs."""
+    from ltx2_eval.extractors.catalogue import EXTRACTORS
+
+    return EXTRACTORS[entry.extractor].all_weights if entry.extractor else ()

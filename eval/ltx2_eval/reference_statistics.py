@@ -1,0 +1,65 @@
+"""Reference sets of which only mean and covariance were published: named, pinned, for Fréchet distances alone."""
+
+import functools
+from dataclasses import dataclass
+
+from ltx2_eval import weights
+from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.features import FeatureCache
+from ltx2_eval.metrics.frechet import Gaussian, gaussian
+from ltx2_reports.records import ReferenceRef
+
+PUBLISHED: dict[str, dict[str, str]] = {
+    "fma-pop": {"vggish": "vggish", "clap-630k": "clap-laion-audio"},
+}
+"""By name, which is also that of an entry of the weights lock: the published features of an extractor, by its id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """Mean and covariance of the features of one extractor."""
+
+    name: str
+    """Of the reference set."""
+    key: str
+    """Of the features in its file."""
+
+    def gaussian(self) -> Gaussian:
+        """Read from the verified file.
+
+        Raises:
+            NotAvailable: not pulled; ends with the command that brings it.
+            DamagedError: the file was changed since.
+        """
+        from safetensors.torch import load_file
+
+        arrays = load_file(weights.weights_path(self.name))
+        return gaussian(arrays[f"{self.key}.mean"], arrays[f"{self.key}.covariance"], f"reference {self.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticsReference:
+    """A named reference set without clips."""
+
+    name: str
+
+    @functools.cached_property
+    def ref(self) -> ReferenceRef:
+        """The set as records name it; its hash is that of the published file, its number of clips is not known (0)."""
+        sha256 = weights.weights_sha256(self.name)
+        assert sha256 is not None  # pinned in the lock
+        return ReferenceRef(name=self.name, sha256=sha256, n=0)
+
+    def features(self, extractor: str, pool: ExtractorPool, cache: FeatureCache) -> Statistics:
+        """What is known of the features of an extractor.
+
+        Raises:
+            NotApplicable: nothing.
+        """
+        known = PUBLISHED[self.name]
+        if extractor not in known:
+            raise NotApplicable(
+                f"reference {self.name} has statistics for {', '.join(known)} only, not for {extractor}"
+            )
+        return Statistics(name=self.name, key=known[extractor])
