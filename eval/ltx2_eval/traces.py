@@ -32,6 +32,7 @@ def trace_of(clip: Clip, sha256: str) -> Trace | None:
         peaks=_peaks(clip, duration_s),
         sound_onsets_s=_marks(_sound_onsets_s(clip)),
         motion_onsets_s=_marks(_motion_onsets_s(clip)),
+        frame_rate_hz=None if clip.fps is None else round(float(clip.fps), 6),
     )
 
 

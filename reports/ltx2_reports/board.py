@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from ltx2_reports import plots
 from ltx2_reports.comparison import RUNTIME_PREFIX, Column, Comparison
-from ltx2_reports.grid import Row, value_rows
+from ltx2_reports.grid import CellText, Row, value_rows
 from ltx2_reports.numbers import format_number
 from ltx2_reports.plots import Point
 from ltx2_reports.records import Run
@@ -26,8 +26,8 @@ class Standing:
 
     place: int
     system: str
-    cells: tuple[tuple[str, str, str, float | None], ...]
-    """Value, limits, mark and the number to sort by for each column."""
+    cells: tuple[tuple[CellText, float | None], ...]
+    """For each column the cell and the number to sort by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +37,8 @@ class Board:
     rows: tuple[Row, ...]
     """The columns, as rows of the main table: name, unit, arrow, identity."""
     directions: tuple[str, ...]
+    of: int
+    """Metrics that can rank, of which the columns are the first."""
     standings: tuple[Standing, ...]
 
 
@@ -74,14 +76,12 @@ def board(comparison: Comparison) -> Board | None:
     return Board(
         rows=tuple(row for _, row in chosen),
         directions=tuple(column.metric.direction for column, _ in chosen),
+        of=len(ranking),
         standings=tuple(
             Standing(
                 place=place,
                 system=system.label,
-                cells=tuple(
-                    (row.cells[place].value, row.cells[place].limits, row.cells[place].mark, _rank_by(column, place))
-                    for column, row in chosen
-                ),
+                cells=tuple((row.cells[place], _rank_by(column, place)) for column, row in chosen),
             )
             for place, system in enumerate(comparison.systems)
         ),
@@ -136,7 +136,8 @@ def _goodness(mean: float | None, direction: str) -> float | None:
 
 def drawings(comparison: Comparison, runs: Sequence[Run]) -> list[Drawing]:
     """The plots that have something to show: quality against cost, stages, drift."""
-    return [made for made in (_pareto(comparison), _stages(runs), _drift(comparison, runs)) if made is not None]
+    made = (_pareto(comparison), _stages(comparison, runs), _drift(comparison, runs))
+    return [drawing for drawing in made if drawing is not None]
 
 
 def _quality(comparison: Comparison) -> Column | None:
@@ -159,25 +160,32 @@ def _pareto(comparison: Comparison) -> Drawing | None:
     if len(points) < _LEAST_SYSTEMS:
         return None
     up = quality.metric.direction == "up"
-    name = f"{quality.metric.id} {'↑' if up else '↓'}"
+    name = f"{quality.metric.title} {'↑' if up else '↓'}"
     labels = [system.label for system in comparison.systems]
+    absent = [label for place, label in enumerate(labels) if place not in {point.place for point in points}]
+    left_out = f" Not shown, without cost or value: {', '.join(absent)}." if absent else ""
     return Drawing(
         title="Quality against cost",
         about=f"{quality.metric.title} ({'higher' if up else 'lower'} is better) with its interval against the seconds "
-        "that a clip took; nothing beats the systems on the dashed line in both.",
-        svg=plots.pareto(points, "seconds per clip", name, up=up),
+        f"that a clip took; nothing beats the systems on the dashed line in both.{left_out}",
+        svg=plots.pareto(points, "seconds per clip", _axis(quality, up), up=up),
         head=("system", "seconds per clip", name),
         table=tuple((labels[p.place], format_number(p.x, None), format_number(p.y, None)) for p in points),
     )
 
 
-def _stages(runs: Sequence[Run]) -> Drawing | None:
+def _axis(column: Column, up: bool) -> str:
+    """A metric's title as a drawing may show it: no text of users but in ASCII letters."""
+    return f"{_short(column.metric.title, 48) or 'quality'} ({'higher' if up else 'lower'} is better)"
+
+
+def _stages(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
     by_run = [_median_stages(run) for run in runs]
     names = list(dict.fromkeys(name for stages in by_run for name in stages))
     if not names:
         return None
     seconds = [[stages.get(name, 0.0) for name in names] for stages in by_run]
-    labels = [run.header.spec.system for run in runs]
+    labels = [system.label for system in comparison.systems]
     return Drawing(
         title="Where the time goes",
         about="Median seconds of each stage of making a clip.",
@@ -197,9 +205,10 @@ def _median_stages(run: Run) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def _short(name: str) -> str:
-    """A stage's name as a drawing may show it."""
-    return "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in " _-"))[:16]
+def _short(name: str, most: int = 24) -> str:
+    """A name as a drawing may show it."""
+    kept = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in " _-,"))
+    return kept.replace("_", " ").strip()[:most]
 
 
 def _drift(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
@@ -209,7 +218,8 @@ def _drift(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
         return None
     days = sorted({run.header.created_at[:10] for run in runs})
     series: dict[str, list[Point]] = {}
-    for place, (run, cell) in enumerate(zip(runs, quality.cells, strict=False)):  # no runs: tables only
+    for place, run in enumerate(runs):
+        cell = quality.cells[place]
         if cell.interval is not None:
             point = Point(
                 place=place,
@@ -222,12 +232,14 @@ def _drift(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
     repeated = {name: sorted(points, key=lambda p: p.x) for name, points in series.items() if len(points) > 1}
     if len(days) < _LEAST_SYSTEMS or not repeated:
         return None
+    labels = [system.label for system in comparison.systems]
+    axis = _axis(quality, quality.metric.direction == "up")
     return Drawing(
         title="Drift",
         about=f"{quality.metric.title} of runs of the same system on several days.",
-        svg=plots.over_time(list(repeated.values()), days, quality.metric.id),
+        svg=plots.over_time(list(repeated.values()), days, axis),
         head=("system", "day", quality.metric.id),
         table=tuple(
-            (name, days[int(p.x)], format_number(p.y, None)) for name, points in repeated.items() for p in points
+            (labels[p.place], days[int(p.x)], format_number(p.y, None)) for points in repeated.values() for p in points
         ),
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import numpy as np
+
 from ltx2_reports.cells import MISSING_WORDS, Cell, Gathered, Key, Mark, clips_asked, gather, to_cells
 from ltx2_reports.records import MetricSpec, Protocol, Run, RunHeader
 from ltx2_reports.statistics import (
@@ -12,6 +14,7 @@ from ltx2_reports.statistics import (
     SEED,
     Difference,
     centred_interval,
+    detectable,
     paired_differences,
 )
 
@@ -225,7 +228,9 @@ def _of_sets(first: Cell, second: Cell, level: float) -> Difference | None:
         return None
     draws = [a - b for a, b in zip(first.replicates, second.replicates, strict=True)]
     interval = centred_interval(first.value - second.value, draws, level)
-    return Difference(interval=interval, prompts=len(first.prompts), excluded=0)
+    n = len(first.prompts)
+    least = detectable(float(np.std(draws, ddof=1)), n) if n > 1 else None
+    return Difference(interval=interval, prompts=n, excluded=0, detectable=least)
 
 
 def _leader(column: Column) -> Cell | None:

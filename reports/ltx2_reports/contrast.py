@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from ltx2_reports.cells import Key, gather
 from ltx2_reports.comparison import RUNTIME_PREFIX, MixedProtocolsError
-from ltx2_reports.pairing import Paired, clip_keys, pair
+from ltx2_reports.pairing import Paired, clip_keys, pair, pair_sets, shares_noise
 from ltx2_reports.records import MetricSpec, Protocol, Run
 from ltx2_reports.statistics import (
+    LEAST_PROMPTS,
     LEVEL,
     RESAMPLES,
     SEED,
@@ -20,14 +22,18 @@ from ltx2_reports.statistics import (
     holm,
     mean_intervals,
     sign_flip_ps,
-    standard_error,
     wilcoxon_p,
     win_rate,
 )
+from ltx2_reports.statistics.crossed import LEAST_SEEDS, Error, crossed_error, prompt_error
 from ltx2_reports.statistics.draws import Array
 from ltx2_reports.statistics.sets import SetDraws, set_difference, set_p
+from ltx2_reports.timings import is_timing, typical
 
 LEAST_IN_CATEGORY = 2
+Noise = Literal["own", "counted", "given"]
+"""own: every prompt has noise of its own. counted: prompts of a seed may share it, and the error counts that. given:
+they may share it, and there are too few seeds to count it: intervals and p hold for these seeds only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,11 +69,17 @@ class Contrast:
     win_rate: WinRate | None
     """Share of prompts on which B is better (or higher, where the metric has no better)."""
     detectable: float | None
-    """Least difference found with chance 0.8 at level 0.05 (two-sided) on this many prompts of this spread."""
+    """Least difference found with chance 0.8 at level 0.05 (two-sided) on this many prompts of this spread; None where
+    no difference whatever can be found."""
     categories: tuple[CategoryContrast, ...]
     excluded: tuple[str, ...]
     lost: float
     """Share of A's values that have no partner in B."""
+    error: Error | None
+    """Standard error of the difference; None where nothing tells."""
+    noise: Noise = "own"
+    ratio: float | None = None
+    """Timings only: B's median over A's, after warm-up; they have neither interval nor test."""
     differences: Array = field(default_factory=lambda: np.empty(0), repr=False)
     """(n,) B - A of each prompt; empty for set metrics."""
     prompt_ids: tuple[str, ...] = field(default=(), repr=False)
@@ -83,7 +95,8 @@ class Contrast:
     def is_equal(self) -> bool:
         """Whether A and B are equal on every prompt, up to the last digits of a double."""
         largest = max(abs(self.first), abs(self.second))
-        return self.set_draws is None and not (np.abs(self.differences) > 1e-12 * largest).any()
+        per_prompt = self.set_draws is None and self.ratio is None
+        return per_prompt and not (np.abs(self.differences) > 1e-12 * largest).any()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +107,11 @@ class Contrasts:
     second: Run
     contrasts: tuple[Contrast, ...]
     left_out: tuple[str, ...]
-    """Metrics that were not compared, one sentence each."""
+    """Metrics that were not compared, one sentence each, and what else must be known."""
     level: float
     resamples: int
+    declared: bool = True
+    """Whether somebody named the primary metrics; else they are the usual ones."""
 
     def of(self, metric: str) -> Contrast | None:
         """The contrast of one metric."""
@@ -145,7 +160,7 @@ def contrast_runs(
             "same names"
         )
     names, left_out = _common(first, second, metrics)
-    names, mixed = _refuse_mixed(first, second, names, metrics or ())
+    names, mixed = _refuse_mixed(first, second, names, metrics or (), sets or {})
     left_out += mixed
     made: list[Contrast] = []
     for name in sorted(names, key=lambda name: _rank(name, primary)):
@@ -158,7 +173,7 @@ def contrast_runs(
         first=first,
         second=second,
         contrasts=tuple(_with_holm(made)),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *_noise_notes(made)),
         level=level,
         resamples=resamples,
     )
@@ -182,19 +197,35 @@ def _common(first: Run, second: Run, wanted: Sequence[str] | None) -> tuple[list
     return sorted(scored[0] & scored[1]), [f"{', '.join(ids)}: scored in {label} only" for label, ids in lonely if ids]
 
 
-def _refuse_mixed(first: Run, second: Run, names: Sequence[str], wanted: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Timings of two machines, and sets of different size, are left out; everything else that differs is refused."""
+def _noise_notes(made: Sequence[Contrast]) -> list[str]:
+    """Said once for all metrics: what prompts that may share noise mean for the numbers."""
+    why = "prompts of one seed may share noise (clips from elsewhere, or of a version that gave them the same)"
+    counted = [contrast.metric.id for contrast in made if contrast.noise == "counted"]
+    given = [contrast.metric.id for contrast in made if contrast.noise == "given" and contrast.ratio is None]
+    notes = [f"{', '.join(counted)}: {why}; intervals and p count the seeds too"] if counted else []
+    few = f"fewer than {LEAST_SEEDS} seeds, or a set, do not tell how much"
+    return notes + ([f"{', '.join(given)}: {why}; {few}: intervals and p hold for these seeds only"] if given else [])
+
+
+def _refuse_mixed(
+    first: Run, second: Run, names: Sequence[str], wanted: Sequence[str], sets: Mapping[str, SetDraws]
+) -> tuple[list[str], list[str]]:
+    """Timings of two machines, and sets of different size, are left out; everything else that differs is refused.
+
+    Sets that were drawn again on the shared clips are of one size.
+    """
     kept: list[str] = []
     left_out: list[str] = []
     refused: list[str] = []
     for name in names:
         fields = protocol_differences(first, second, name)
-        if not fields:
+        only_size = all(part.startswith("n: ") for part in fields)
+        if not fields or (only_size and name in sets):
             kept.append(name)
             continue
         sentence = f"{name}: measured in different ways, which cannot be compared: {'; '.join(fields)}"
-        bearable = name.startswith(RUNTIME_PREFIX) or all(part.startswith("n: ") for part in fields)
-        (left_out if bearable and name not in wanted else refused).append(sentence)
+        bearable = only_size or (name.startswith(RUNTIME_PREFIX) and name not in wanted)
+        (left_out if bearable else refused).append(sentence)
     if refused:
         more = f" (and {len(refused) - 1} more metrics)" if len(refused) > 1 else ""
         raise MixedProtocolsError(f"{refused[0]}{more}; score both runs again with one setting and one suite version")
@@ -218,33 +249,85 @@ def _contrast(
     sets = [run.values.get((None, name)) for run in (first, second)]
     if sets[0] is not None or sets[1] is not None:
         return _of_set(first, second, name, name in primary, draws or _recorded_draws(first, second, name), level)
-    return _of_clips(pair(first, second, name), name in primary, level)
+    paired = pair(first, second, name)
+    if is_timing(paired.metric):
+        return _of_timing(first, second, paired, name in primary)
+    return clip_contrast(
+        paired, primary=name in primary, level=level, shared=shares_noise(first) or shares_noise(second)
+    )
 
 
-def _of_clips(paired: Paired, primary: bool, level: float) -> Contrast:
-    differences = paired.differences
-    error, n = standard_error(differences), len(differences)
+def clip_contrast(paired: Paired, *, primary: bool = False, level: float = LEVEL, shared: bool = False) -> Contrast:
+    """One clip metric; where prompts have noise of their own, interval and p are left open, to be drawn for all at once.
+
+    Args:
+        paired: values of both sides.
+        primary: see `Contrast`.
+        level: of the interval.
+        shared: whether prompts of a seed may share noise.
+    """
+    differences, n, mean = paired.differences, len(paired.prompts), float(paired.differences.mean())
+    alone = prompt_error(differences)
+    counted = crossed_error(differences, paired.tables) if shared else None
+    error = counted or alone
     better = -differences if paired.metric.direction in ("down", "zero") else differences
+    interval = Interval(value=mean, low=None, high=None, n=n)
     return Contrast(
         metric=paired.metric,
         protocol=paired.protocol,
         primary=primary,
         first=float(paired.first.mean()),
         second=float(paired.second.mean()),
-        difference=Interval(value=float(differences.mean()), low=None, high=None, n=n),
+        difference=counted.interval(mean, n, level) if counted else interval,
+        clips=paired.clips,
+        by_seed=paired.by_seed,
+        p=counted.p(mean) if counted else None,
+        p_holm=None,
+        p_wilcoxon=wilcoxon_p(differences) if n > 1 and counted is None else None,
+        effect_size=effect_size(differences),
+        win_rate=win_rate(better, level),
+        detectable=_detectable(error, n),
+        categories=(),
+        excluded=paired.excluded,
+        lost=paired.lost,
+        error=error,
+        noise=("counted" if counted else "given") if shared else "own",
+        differences=differences,
+        prompt_ids=paired.prompts,
+    )
+
+
+def _detectable(error: Error | None, n: int) -> float | None:
+    """None on so few prompts that no sign flip can be told from chance."""
+    return None if error is None or n < LEAST_PROMPTS else detectable(error.value, error.freedom + 1)
+
+
+def _of_timing(first: Run, second: Run, paired: Paired, primary: bool) -> Contrast:
+    """Medians of whole runs; their clips share the state of the machine and tell nothing of how much runs vary."""
+    values = [typical(run, paired.metric.id) for run in (first, second)]
+    if values[0] is None or values[1] is None:
+        values = [typical(run, paired.metric.id, warm_up=0) for run in (first, second)]
+    a, b = (float(value or 0.0) for value in values)
+    return Contrast(
+        metric=paired.metric,
+        protocol=paired.protocol,
+        primary=primary,
+        first=a,
+        second=b,
+        difference=Interval(value=b - a, low=None, high=None, n=len(paired.prompts)),
         clips=paired.clips,
         by_seed=paired.by_seed,
         p=None,
         p_holm=None,
-        p_wilcoxon=wilcoxon_p(differences) if n > 1 else None,
-        effect_size=effect_size(differences),
-        win_rate=win_rate(better, level),
-        detectable=detectable(error, n) if error is not None else None,
+        p_wilcoxon=None,
+        effect_size=None,
+        win_rate=None,
+        detectable=None,
         categories=(),
         excluded=paired.excluded,
         lost=paired.lost,
-        differences=differences,
-        prompt_ids=paired.prompts,
+        error=None,
+        ratio=b / a if a else float(a == b),
     )
 
 
@@ -277,7 +360,8 @@ def _recorded_draws(first: Run, second: Run, name: str) -> SetDraws:
 def _of_set(first: Run, second: Run, name: str, primary: bool, draws: SetDraws, level: float) -> Contrast:
     line = first.values[(None, name)]
     described = first.protocols[line.protocol]
-    error, n = draws.standard_error, draws.prompts
+    n, clips_lost = draws.prompts, pair_sets(first, second, name)
+    error = None if draws.standard_error is None or n < 2 else Error(value=draws.standard_error, freedom=n - 1)
     return Contrast(
         metric=described.metric,
         protocol=described.protocol,
@@ -285,24 +369,26 @@ def _of_set(first: Run, second: Run, name: str, primary: bool, draws: SetDraws, 
         first=draws.first,
         second=draws.second,
         difference=set_difference(draws, level),
-        clips=described.protocol.n or 0,
+        clips=clips_lost[0],
         by_seed=True,
         p=set_p(draws) if n > 1 else None,
         p_holm=None,
         p_wilcoxon=None,
         effect_size=None,
         win_rate=None,
-        detectable=detectable(error, n) if error is not None and n > 1 else None,
+        detectable=_detectable(error, n),
         categories=(),
-        excluded=(),
-        lost=0.0,
+        excluded=clips_lost[2],
+        lost=clips_lost[1],
+        error=error,
+        noise="given" if shares_noise(first) or shares_noise(second) else "own",
         set_draws=draws,
     )
 
 
 def _with_intervals(made: list[Contrast], run: Run, level: float, resamples: int, seed: int) -> list[Contrast]:
     """All bootstraps and all sign flips in one pass each, those of the categories too."""
-    per_clip = [contrast for contrast in made if contrast.set_draws is None]
+    per_clip = [contrast for contrast in made if len(contrast.differences) and contrast.noise != "counted"]
     if not per_clip:
         return made
     category = {prompt.id: prompt.category or "" for prompt in run.header.spec.prompts}

@@ -40,7 +40,8 @@ def legend(contrasts: Contrasts) -> list[str]:
     """What the columns mean."""
     return [
         f"Paired by prompt and seed; interval: bootstrap over prompts ({contrasts.resamples} draws); p: sign flips, or "
-        "swapped labels for set metrics; Holm p: corrected within primary (bold) or exploratory metrics.",
+        "swapped labels for set metrics; Holm p: corrected within primary (bold) or exploratory metrics. "
+        + ("Primary: as declared." if contrasts.declared else "Primary: the usual ones, since --primary names none."),
         "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half.",
     ]
 

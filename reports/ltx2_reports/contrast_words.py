@@ -30,8 +30,13 @@ def side_of(contrast: Contrast) -> str:
 def sentence(contrast: Contrast) -> str:
     """What the numbers of one metric say, in plain English.
 
-    Five cases: equal, too little for a test, too few prompts to pass one, told from chance, not told.
+    Six cases: a timing, equal, too little for a test, too few prompts to pass one, told from chance, not told.
     """
+    if contrast.ratio is not None:
+        a, b = _amount(contrast, contrast.first), _amount(contrast, contrast.second)
+        return (
+            f"B's median is {contrast.ratio:.3g} times A's ({b}, {a}); one run each does not tell how much runs vary."
+        )
     prompts = _prompts(contrast.prompts)
     if contrast.is_equal:
         return f"A and B are equal on {'the one prompt' if contrast.prompts == 1 else 'every one of the ' + prompts}."
@@ -121,6 +126,7 @@ def facts(contrasts: Contrasts) -> dict[str, object]:
         },
         "level": contrasts.level,
         "resamples": contrasts.resamples,
+        "primary_declared": contrasts.declared,
         "left_out": list(contrasts.left_out),
         "metrics": [_facts(contrast) for contrast in contrasts.contrasts],
     }
@@ -146,6 +152,10 @@ def _facts(contrast: Contrast) -> dict[str, object]:
         "significant": is_significant(contrast),
         "effect_size": contrast.effect_size,
         "detectable": contrast.detectable,
+        "error": None if contrast.error is None else contrast.error.value,
+        "freedom": None if contrast.error is None else contrast.error.freedom,
+        "noise": contrast.noise,
+        "ratio_of_medians": contrast.ratio,
         "win_rate": None if rate is None else {slot: getattr(rate, slot) for slot in rate.__slots__},
         "n_prompts": contrast.prompts,
         "n_clips": contrast.clips,

@@ -9,6 +9,7 @@ from ltx2_reports.numbers import (
     ARROWS,
     MISSING_MARK,
     format_limits,
+    format_number,
     format_value,
     readable_unit,
     scaled,
@@ -131,6 +132,29 @@ def _difference_text(cell: Cell, column: Column, factor: float, most: int) -> Ce
     )
 
 
+def footnotes(comparison: Comparison) -> list[str]:
+    """What must stand below a table of the deciding metrics, one sentence each: n, protocol, detectable difference.
+
+    Of the metrics that were declared primary; where none was, of those that have differences.
+    """
+    primary = [column for column in comparison.columns if column.primary]
+    chosen = primary or [c for c in comparison.columns if any(cell.difference is not None for cell in c.cells)]
+    return [_footnote(column, comparison.baseline) for column in chosen]
+
+
+def _footnote(column: Column, baseline: str | None) -> str:
+    factor, unit = shown_unit(column)
+    row = _value_row(column)
+    least = [
+        f"{format_number(cell.difference.detectable * factor, None)} ({cell.system})"
+        for cell in column.cells
+        if cell.difference is not None and cell.difference.detectable is not None
+    ]
+    unit = f" {unit}" if unit else ""
+    found = f"; least detectable difference from {baseline}{unit and ' in' + unit}: {', '.join(least)}" if least else ""
+    return f"{column.metric.title}: n = {row.n}, protocol #{column.id}{found}."
+
+
 def legend(comparison: Comparison) -> list[str]:
     """What the signs mean, one sentence each."""
     share = f"{100 * comparison.level:g} %"
@@ -146,5 +170,10 @@ def legend(comparison: Comparison) -> list[str]:
             f"{MARKS['best']} best: its paired difference from every other system excludes 0 on at least "
             f"{LEAST_PROMPTS} prompts. {MARKS['tied']} not told from the best value. Not corrected for the number of "
             "comparisons."
+        )
+    if any(cell.difference is not None for column in comparison.columns for cell in column.cells):
+        lines.append(
+            "Least detectable difference (MDE): a true difference of that size is found with chance 0.8 at level 0.05 "
+            "(two-sided) on this many prompts of this spread; smaller ones may go unseen."
         )
     return lines

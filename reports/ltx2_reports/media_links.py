@@ -15,9 +15,25 @@ Media = Literal["link", "copy", "none"]
 MEDIA_FOLDER = "media"
 
 
-def address_of(folder: Path, media: Media) -> Address:
-    """How the page in `folder` gets at clips; copies are made as they are asked for, one per content."""
-    return {"link": _linked, "copy": _copied, "none": lambda _: _nowhere}[media](folder)
+def address_of(folder: Path, media: Media, prompts: int | None = None) -> Address:
+    """How the page in `folder` gets at clips; copies are made as they are asked for, one per content.
+
+    Args:
+        folder: of the page.
+        media: what to do with clips.
+        prompts: offer only the clips of that many prompts of each run, spread over its suite; None: all.
+    """
+    address = {"link": _linked, "copy": _copied, "none": lambda _: _nowhere}[media](folder)
+    return address if prompts is None else _only(address, prompts)
+
+
+def _only(address: Address, count: int) -> Address:
+    def chosen(run: Run, clip: ClipRecord) -> str | None:
+        prompts = run.header.spec.prompts
+        kept = {prompts[place * len(prompts) // count].id for place in range(count)} if prompts else set()
+        return address(run, clip) if clip.prompt_id in kept else None
+
+    return chosen
 
 
 def clip_url(run_folder: Path, file: str, folder: Path) -> str:

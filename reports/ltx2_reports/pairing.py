@@ -1,7 +1,7 @@
 """Two runs, one metric: the values that can be compared, clip by clip, and what was left out and why."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,9 @@ class Paired:
     """What was left out, one sentence per reason."""
     lost: float
     """Share of the first run's values that have no partner in the second."""
+    tables: tuple[Array, ...]
+    """(prompts, seeds) of the prompts that have every seed: of the differences where clips were paired by seed, else of
+    each side."""
 
     @property
     def differences(self) -> Array:
@@ -74,7 +77,27 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
         by_seed=by_seed,
         excluded=excluded,
         lost=lost,
+        tables=tuple(_tables(*sides, prompts, by_seed)),
     )
+
+
+def shares_noise(run: Run) -> bool:
+    """Whether prompts of one seed may have started from the same noise, so that they are not independent."""
+    return run.header.spec.noise is None
+
+
+def _tables(ours: ByClip, theirs: ByClip, prompts: Sequence[str], by_seed: bool) -> Iterator[Array]:
+    if by_seed:
+        yield _table({key: theirs[key] - value for key, value in ours.items()}, prompts)
+        return
+    for side in (ours, theirs):
+        yield _table(side, prompts)
+
+
+def _table(values: ByClip, prompts: Sequence[str]) -> Array:
+    seeds = sorted({seed for _, seed in values})
+    rows = [[values[prompt, seed] for seed in seeds] for prompt in prompts if all((prompt, s) in values for s in seeds)]
+    return np.array(rows).reshape(len(rows), len(seeds))
 
 
 def clip_keys(run: Run) -> dict[ClipKey, str]:
@@ -104,6 +127,25 @@ def clip_values(run: Run, metric: str, spec: MetricSpec) -> ByClip:
         if line is not None and line.value is not None:
             found[key] = abs(line.value) if spec.direction == "zero" else line.value
     return found
+
+
+def pair_sets(first: Run, second: Run, metric: str) -> tuple[int, float, tuple[str, ...]]:
+    """Of a set metric: clips that took part on both sides, the share of the first run's that did not in the second, and
+    what was left out and why.
+    """
+    ours, theirs = (_in_set(run, metric) for run in (first, second))
+    shared = ours.keys() & theirs.keys()
+    lost = len(ours.keys() - shared) / len(ours) if ours else 0.0
+    return len(shared), lost, tuple(_exclusions(first, second, metric, ours, theirs, bool(shared)))
+
+
+def _in_set(run: Run, metric: str) -> ByClip:
+    left_out = run.values[(None, metric)].left_out
+    return {
+        key: 0.0
+        for key, sample in clip_keys(run).items()
+        if run.clips[sample].sha256 is not None and sample not in left_out
+    }
 
 
 def _by_prompt(values: ByClip) -> dict[str, list[float]]:
@@ -137,7 +179,8 @@ def _why(run: Run, sample: str | None, metric: str, side: str) -> str:
     if sample is None:
         return f"not in {side}"
     line: ValueRecord | None = run.values.get((sample, metric))
-    reason = line.reason if line is not None else run.clips[sample].reason
+    of_set = run.values[(None, metric)].left_out.get(sample) if (None, metric) in run.values else None
+    reason = line.reason if line is not None else of_set or run.clips[sample].reason
     return f"{MISSING_WORDS[reason.kind] if reason is not None else 'not scored'} in {side}"
 
 

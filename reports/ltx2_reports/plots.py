@@ -102,28 +102,28 @@ def over_time(series: Sequence[Sequence[Point]], days: Sequence[str], y_label: s
 
 
 def stage_bars(stages: Sequence[str], seconds: Sequence[Sequence[float]]) -> Markup:
-    """Median seconds of each stage, one bar of parts per system.
+    """Median seconds of each stage, one bar of parts per system; colours stand for stages.
 
     Args:
         stages: names that our own code gave.
         seconds: for each system, the seconds of each stage.
     """
-    greys = (0.95, 0.75, 0.55, 0.4, 0.28, 0.18)
 
     def draw(axes: "Axes") -> None:
-        for place, parts in enumerate(seconds):
-            left = 0.0
-            for index, part in enumerate(parts):
-                alpha = greys[index % len(greys)]
-                axes.barh(place, part, left=left, color=_colour(place), alpha=alpha, edgecolor=_SHEET, linewidth=0.5)
-                if part > 0.08 * max(map(sum, seconds)):
-                    axes.text(left + part / 2, place - 0.42, stages[index], ha="center", va="bottom", fontsize=9)
-                left += part
+        places = range(len(seconds))
+        left = [0.0] * len(seconds)
+        for index, name in enumerate(stages):
+            widths = [parts[index] for parts in seconds]
+            alpha = 0.95 if index < len(_SYSTEMS) else 0.45
+            look = {"color": _colour(index), "alpha": alpha, "edgecolor": _SHEET, "linewidth": 0.5}
+            axes.barh(places, widths, left=left, height=0.7, label=name, **look)
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
         axes.set_yticks(range(len(seconds)), [str(place + 1) for place in range(len(seconds))])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
 
-    return _drawn("stages", "median seconds per clip", "", draw, height=1.2 + 0.55 * len(seconds))
+    return _drawn("stages", "median seconds per clip", "", draw, height=1.6 + 0.45 * len(seconds))
 
 
 def _dot(axes: "Axes", point: Point) -> None:

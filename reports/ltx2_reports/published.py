@@ -1,5 +1,6 @@
 """Published figures as tables: one per protocol, and one per metric that many protocols call by the same name."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,9 +10,13 @@ from ltx2_benchmarks.baselines import (
     Published,
     PublishedMetric,
     PublishedSystem,
+    lint,
+    list_baselines,
     load_baseline,
     load_baselines,
 )
+from ltx2_benchmarks.works import families
+from ltx2_reports.citations import Citation, cited
 from ltx2_reports.numbers import MISSING_MARK
 
 _ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
@@ -52,16 +57,40 @@ class PublishedTable:
     lines: tuple[Line, ...]
     facts: tuple[tuple[str, str], ...]
     """What makes the protocol, as name and text."""
+    works: tuple[Citation, ...] = ()
+    """Where its figures come from."""
+    lead: str = ""
+    """What must be read before its columns are compared."""
 
 
 def chosen_baselines(names: Sequence[str]) -> tuple[Baseline, ...]:
-    """Baselines by id or file; `all` stands for every embedded one.
+    """Baselines by id or file, each once; `all` stands for every embedded one.
 
     Raises:
-        ValueError: an unknown id or a file that cannot be used.
+        ValueError: an unknown id, a file that cannot be used or that the linter refuses, or two files of one id.
     """
-    every = load_baselines() if "all" in names else ()
-    return (*every, *(load_baseline(name) for name in dict.fromkeys(names) if name != "all"))
+    embedded = list_baselines()
+    wanted = dict.fromkeys(known for name in names for known in (embedded if name == "all" else (name,)))
+    chosen = {name: load_baseline(name) for name in wanted}
+    users = [name for name in chosen if name not in embedded]
+    for name in users:
+        if problems := check_beside_embedded(name):
+            more = f" (and {len(problems) - 1} more: `ltx2-eval list baselines --check FILE`)" if problems[1:] else ""
+            raise ValueError(f"{name}: {problems[0]}{more}")
+    twins = [name for name, count in Counter(found.protocol.id for found in chosen.values()).items() if count > 1]
+    if twins:
+        raise ValueError(f"{twins[0]}: two files have this protocol id; give one of them another")
+    return tuple(chosen.values())
+
+
+def check_beside_embedded(path: str) -> list[str]:
+    """What the linter finds in a user's file: in it alone, and beside the embedded figures.
+
+    Raises:
+        ValueError: the file cannot be used.
+    """
+    own = load_baseline(path)
+    return lint((*load_baselines(), own))
 
 
 def protocol_table(baseline: Baseline) -> PublishedTable:
@@ -73,6 +102,7 @@ def protocol_table(baseline: Baseline) -> PublishedTable:
         heads=tuple(_head(metric, baseline.protocol.id) for metric in baseline.metrics.values()),
         lines=tuple(_line(system, [system.values.get(key) for key in keys]) for system in baseline.systems),
         facts=_facts(baseline),
+        works=cited(baseline),
     )
 
 
@@ -102,7 +132,7 @@ def _namesakes(family: str, values: list[Published]) -> PublishedTable | None:
         id=family,
         title=f"{family}: {len(columns)} protocols, not comparable with each other",
         heads=tuple(
-            Head(name=f"{_name(value.metric)} of {value.protocol.benchmark}", about=_made(value), protocol=key)
+            Head(name=f"{_name(value.metric)} of {value.protocol.title}", about=_made(value), protocol=key)
             for key, value in columns.items()
         ),
         lines=tuple(
@@ -115,6 +145,7 @@ def _namesakes(family: str, values: list[Published]) -> PublishedTable | None:
             for model, found in sorted(models.items(), key=lambda item: (-len(item[1]), item[0]))
         ),
         facts=(),
+        lead=families().get(family, ""),
     )
 
 
@@ -122,7 +153,7 @@ def _made(value: Published) -> str:
     """How a figure was made, in one line."""
     n = f"{value.protocol.n_prompts} prompts" if value.protocol.n_prompts else "number of prompts not stated"
     parts = (value.metric.about or "network not stated", n, value.protocol.clips, f"by {value.protocol.measured_by}")
-    return "; ".join((*parts, value.source.label))
+    return "; ".join((*parts, value.source.label, *((value.protocol.notes,) if value.protocol.notes else ())))
 
 
 def _head(metric: PublishedMetric, protocol: str) -> Head:

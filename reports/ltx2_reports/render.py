@@ -1,15 +1,22 @@
-"""Writers of a comparison for the terminal, Markdown, CSV and LaTeX; `report` writes HTML."""
+"""Writers of a comparison for the terminal, Markdown and CSV; `latex` writes LaTeX, `report` HTML."""
 
 import csv
 import io
-import re
 from typing import TYPE_CHECKING, Any
 
 from ltx2_reports.cells import MISSING_WORDS, Cell
 from ltx2_reports.comparison import Column, Comparison
-from ltx2_reports.escape import for_csv, for_latex, for_markdown, for_markdown_code, for_terminal
-from ltx2_reports.grid import MARKS, CellText, Row, difference_rows, difference_systems, legend, value_rows
-from ltx2_reports.numbers import MISSING_MARK
+from ltx2_reports.escape import for_csv, for_markdown, for_markdown_code, for_terminal
+from ltx2_reports.grid import (
+    MARKS,
+    CellText,
+    Row,
+    difference_rows,
+    difference_systems,
+    footnotes,
+    legend,
+    value_rows,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,7 +44,7 @@ def render_terminal(comparison: Comparison, width: int = 110) -> "RenderableType
         parts.append(_terminal_table(differences, difference_systems(comparison), width, count="prompts"))
     parts.append(Text())
     parts += [Text(f"! {_one_line(note)}", style="yellow") for note in comparison.notes]
-    parts += [Text(line, style="dim") for line in legend(comparison)]
+    parts += [Text(_one_line(line), style="dim") for line in (*footnotes(comparison), *legend(comparison))]
     return Group(*parts)
 
 
@@ -96,7 +103,8 @@ def render_markdown(comparison: Comparison) -> str:
     if differences:
         lines += ["", f"**Difference from {for_markdown(comparison.baseline or '')}, paired by prompt**", ""]
         lines += _markdown_table(differences, difference_systems(comparison), count="prompts")
-    notes = [f"- {for_markdown(note)}" for note in (*comparison.notes, *legend(comparison))]
+    said = (*footnotes(comparison), *comparison.notes, *legend(comparison))
+    notes = [f"- {for_markdown(note)}" for note in said]
     return "\n".join([*lines, "", *notes]) + "\n"
 
 
@@ -135,7 +143,7 @@ CSV_FIELDS = (
     *("value", "low", "high", "interval_level", "n_clips", "n_prompts", "n_asked"),
     *(f"n_{kind}" for kind in MISSING_WORDS),
     *("reason", "warnings", "mark", "baseline", "difference", "difference_low", "difference_high"),
-    *("difference_n_prompts", "difference_n_excluded", "protocol", "signature"),
+    *("difference_n_prompts", "difference_n_excluded", "difference_detectable", "protocol", "signature"),
 )
 
 
@@ -168,50 +176,7 @@ def _facts(comparison: Comparison, column: Column, cell: Cell) -> dict[str, Any]
         "difference_high": paired.high if paired else None,
         "difference_n_prompts": difference.prompts if difference else None,
         "difference_n_excluded": difference.excluded if difference else None,
+        "difference_detectable": difference.detectable if difference else None,
         "protocol": column.id,
         "signature": column.protocol.signature,
     }
-
-
-def render_latex(comparison: Comparison) -> str:
-    """A table for `booktabs`, with notes below; for a document compiled with LuaLaTeX or XeLaTeX."""
-    systems = [system.label for system in comparison.systems]
-    lines = [r"% \usepackage{booktabs}; compile with LuaLaTeX or XeLaTeX, the text is UTF-8", r"\begin{table}"]
-    lines += [r"\centering\small", *_latex_table(value_rows(comparison), systems)]
-    differences = difference_rows(comparison)
-    if differences:
-        lines += [r"\par\medskip", f"Difference from {for_latex(comparison.baseline or '')}, paired by prompt\\par"]
-        lines += _latex_table(differences, difference_systems(comparison), count="prompts")
-    notes = [f"{for_latex(note)}\\par" for note in (*comparison.notes, *legend(comparison))]
-    return "\n".join([*lines, r"\par\medskip\raggedright\footnotesize", *notes, r"\end{table}"]) + "\n"
-
-
-def _latex_table(rows: list[Row], systems: list[str], count: str = "n") -> list[str]:
-    head = " & ".join(["metric", count, *map(for_latex, systems), "protocol"])
-    lines = [rf"\begin{{tabular}}{{lr{'l' * len(systems)}l}}", r"\toprule", rf"{head} \\", r"\midrule"]
-    for row in rows:
-        name = rf"\textbf{{{_latex_name(row)}}}" if row.primary else _latex_name(row)
-        cells = [name, for_latex(row.n), *map(_latex_cell, row.cells), rf"\texttt{{\#{row.identity}}}"]
-        lines.append(" & ".join(cells) + r" \\")
-    return [*lines, r"\bottomrule", r"\end{tabular}"]
-
-
-_LATEX_ARROWS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→0": r"$\rightarrow 0$", "": ""}
-
-
-def _latex_name(row: Row) -> str:
-    unit = f" ({for_latex(row.unit)})" if row.unit else ""
-    return f"{for_latex(row.title)}{unit} {_LATEX_ARROWS[row.arrow]}".rstrip()
-
-
-def _latex_cell(cell: CellText) -> str:
-    value = f"${_latex_numbers(cell.value)}$" if cell.value != MISSING_MARK else "---"
-    value = rf"$\mathbf{{{_latex_numbers(cell.value)}}}$" if cell.mark == "best" else value
-    tied = r"$\approx$" if cell.mark == "tied" else ""
-    limits = rf"{{\scriptsize ${_latex_numbers(cell.limits)}$}}" if cell.limits else ""
-    remark = f"({for_latex(cell.remark)})" if cell.remark else ""
-    return " ".join(part for part in (value, tied, limits, remark) if part)
-
-
-def _latex_numbers(text: str) -> str:
-    return re.sub(r"e([+-]\d+)", lambda found: rf"\times 10^{{{int(found.group(1))}}}", text)

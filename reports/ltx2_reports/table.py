@@ -7,7 +7,8 @@ from ltx2_reports.comparison import (
     System,
     compare,
 )
-from ltx2_reports.render import render_csv, render_latex, render_markdown, render_terminal
+from ltx2_reports.latex import render_latex
+from ltx2_reports.render import render_csv, render_markdown, render_terminal
 
 __all__ = [
     "Column",

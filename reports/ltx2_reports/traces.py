@@ -30,6 +30,8 @@ class Trace(BaseModel):
     """Largest amplitude in equal parts of the duration, of full scale, as `LETTERS`; empty without sound."""
     sound_onsets_s: _Times
     motion_onsets_s: _Times
+    frame_rate_hz: Annotated[float, Field(gt=0, le=1e4)] | None = None
+    """Of the file itself, which may differ from what was asked for; None without video."""
 
 
 def trace_path(folder: Path, sample: str) -> Path:

@@ -74,6 +74,7 @@ def header(system: str = "nano", prompts: int = 6, seeds: tuple[int, ...] = (0, 
             seeds=seeds,
             clip=records.ClipShape(num_frames=25, height=64, width=96, fps="24"),
             container=text.get("container", "mp4") or None,
+            noise=text.get("noise", "prompt-seed") or None,  # type: ignore[arg-type]
         ),
         environment=records.Environment(
             packages={"torch": "2.9.0", "numpy": "2.1.0"},

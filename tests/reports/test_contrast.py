@@ -1,5 +1,6 @@
 """Comparing two runs: pairing, exclusions, refusals, families of tests, and what the sentences say."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -197,3 +198,63 @@ def test_every_format_is_made_and_safe(make_run: MakeRun, hostile: ModuleType) -
         console.print(render_terminal(made))
     assert "\x1b" not in captured.get()
     assert not re.search(r"(?<!\\)<", render_markdown(made))
+
+
+def _shared(seed: int, spread: float = 0.5) -> Callable[[int, str], float]:
+    """Values whose noise all prompts of a seed share, and little of their own."""
+    random = np.random.default_rng(seed)
+    common, own = random.normal(0, spread, 20), random.normal(0, 0.02, 400)
+    return lambda i, sample: 5 + common[int(sample.rpartition("s")[2])] + float(own[i])
+
+
+def _alike(make_run: MakeRun, **more: Any) -> Contrasts:
+    return _compared(
+        make_run, {"metrics": {"m": {"values": _shared(1)}}}, {"metrics": {"m": {"values": _shared(2)}}}, **more
+    )
+
+
+def test_seeds_that_prompts_share_are_in_the_error(make_run: MakeRun) -> None:
+    """Two equal systems whose seeds differ: by prompts alone they are surely different, counting seeds they are not."""
+    made = _alike(make_run, seeds=(0, 1, 2, 3), noise="")
+    (contrast,) = made.contrasts
+    assert (contrast.noise, contrast.p_wilcoxon) == ("counted", None)
+    assert contrast.p > 0.05
+    assert contrast.difference.low < 0 < contrast.difference.high
+    assert contrast.error.freedom == pytest.approx(3, abs=0.1)
+    assert "m: prompts of one seed may share noise" in made.left_out[-1]
+    assert made.left_out[-1].endswith("intervals and p count the seeds too")
+
+
+def test_too_few_shared_seeds_hold_for_themselves_only(make_run: MakeRun) -> None:
+    made = _alike(make_run, seeds=(0, 1), noise="")
+    assert made.contrasts[0].noise == "given"
+    assert made.left_out[-1].endswith("hold for these seeds only")
+
+
+def test_prompts_with_noise_of_their_own_need_no_seeds(make_run: MakeRun) -> None:
+    made = _compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.1)}}, seeds=(0,))
+    assert (made.contrasts[0].noise, made.left_out) == ("own", ())
+
+
+def test_timings_have_a_ratio_and_no_test(make_run: MakeRun) -> None:
+    def timed(seconds: float) -> dict[str, Any]:
+        values = lambda i, s: 30.0 if i == 0 else seconds + 1e-5 * i  # noqa: E731
+        return {"metrics": {"runtime.s": {"values": values, "spec": {"needs": ("runtime",), "direction": "down"}}}}
+
+    made = _compared(make_run, timed(2.0), timed(2.02))
+    (contrast,) = made.contrasts
+    assert contrast.ratio == pytest.approx(1.01, abs=1e-4)
+    assert (contrast.p, contrast.p_holm, contrast.difference.low, contrast.detectable) == (None,) * 4
+    assert sentence(contrast).startswith("B's median is 1.01 times A's")
+    assert facts(made)["metrics"][0]["ratio_of_medians"] == contrast.ratio
+
+
+def test_six_prompts_are_the_least_that_can_find_anything(make_run: MakeRun) -> None:
+    made = _compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.1)}}, prompts=5)
+    assert made.contrasts[0].detectable is None
+
+
+def test_who_named_the_primary_metrics_is_said(make_run: MakeRun) -> None:
+    made = _compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.1)}}, primary=("m",))
+    assert "Primary: as declared." in render_markdown(made)
+    assert "--primary names none" in render_markdown(dataclasses.replace(made, declared=False))

@@ -73,7 +73,7 @@ def test_a_badge_says_the_first_value(comparison: Comparison) -> None:
     texts = [
         element.text for element in ElementTree.fromstring(badge(comparison)).iter() if element.tag.endswith("text")
     ]
-    assert texts[0].startswith(comparison.columns[0].metric.title)
+    assert texts[0].startswith(f"nano: {comparison.columns[0].metric.title}")
     assert "[" in texts[1]
 
 
@@ -81,4 +81,6 @@ def test_an_unknown_form_is_told(comparison: Comparison, tmp_path: Path) -> None
     with pytest.raises(ValueError, match="export 'xlsx': expected one of json, parquet"):
         write_exports(comparison, tmp_path, ["json", "xlsx"])
     assert not list(tmp_path.glob("table.json"))
-    assert len(write_exports(comparison, tmp_path, list(FORMATS))) == len(FORMATS)
+    written = write_exports(comparison, tmp_path, list(FORMATS))
+    assert len(written) == len(FORMATS) + len(comparison.systems)  # a model card each
+    assert all(path.is_file() for path in written)

@@ -11,14 +11,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ltx2_reports.contrast import contrast_runs
+from ltx2_reports.contrast import clip_contrast, contrast_runs
 from ltx2_reports.gate import writers
 from ltx2_reports.gate.calibration import calibrate, floor_of_seeds, policy_text
 from ltx2_reports.gate.decision import Decision, decide
+from ltx2_reports.gate.losses import losses_from
 from ltx2_reports.gate.policy import MetricPolicy, Policy, read_policy, require_validated
 from ltx2_reports.gate.sameness import cosine, sameness_verdict
-from ltx2_reports.gate.speed import typical
+from ltx2_reports.gate.verdict import judge
+from ltx2_reports.pairing import Paired
 from ltx2_reports.records import Reason, read_run
+from ltx2_reports.statistics import detectable
+from ltx2_reports.statistics.sets import SetDraws
+from ltx2_reports.timings import typical
 from ltx2_reports.validation import Validation
 
 MakeRun = Callable[..., Path]
@@ -159,13 +164,13 @@ def test_metrics_unfit_to_gate_are_refused_unless_the_policy_insists(tmp_path: P
     assert notes[1] == "other: not among the validated metrics"
 
 
-def _timed(make_run: MakeRun, name: str, seconds: float, machine: str = "x") -> Any:
+def _timed(make_run: MakeRun, name: str, seconds: float, machine: str = "x", **text: str) -> Any:
     facts = {
         "values": lambda i, s: 30.0 if i == 0 else seconds + 0.001 * i,
         "spec": {"direction": "down", "needs": ("runtime",)},
         "protocol": {"settings": {"machine": machine}},
     }
-    return read_run(make_run(name, metrics={"runtime.s": facts}))
+    return read_run(make_run(name, metrics={"runtime.s": facts}, **text))
 
 
 def test_timings_are_judged_by_earlier_runs_of_the_same_device(make_run: MakeRun, tmp_path: Path) -> None:
@@ -183,7 +188,7 @@ def test_timings_are_judged_by_earlier_runs_of_the_same_device(make_run: MakeRun
     slow = judged(2.6, [*earlier, other, base])
     assert slow.outcome == "regressed"
     assert slow.loss.n == 5
-    assert "1 earlier runs of other devices" in slow.why
+    assert "1 runs of other systems, devices" in slow.why
     assert judged(2.6, [other]).why.startswith(
         "1 earlier run on this device (1 of other devices or settings), 3 are needed"
     )
@@ -200,7 +205,7 @@ def test_a_cosine_worked_by_hand_and_its_refusals() -> None:
 
 
 def test_the_least_similar_clip_decides() -> None:
-    first = {"a": np.array([1.0, 0.0]), "b": np.array([1.0, 0.0]), "c": np.ones(2)}
+    first = {"a": np.array([1.0, 0.0]), "b": np.array([1.0, 0.0])}
     second = {"a": np.array([1.0, 0.0]), "b": np.array([1.0, 0.2])}
     bad = sameness_verdict("same", "features", first, second, least=0.99)
     assert bad.outcome == "regressed"
@@ -268,3 +273,107 @@ def test_every_report_says_the_same(gated: Callable[..., Decision], hostile: Mod
     assert (result["level"], result["locations"][0]["physicalLocation"]["region"]) == ("error", {"startLine": 1})
     assert writers.to_markdown(decision).startswith("### ✗ Gate: regressed: new against old")
     assert "✗ m      regressed: worse by" in writers.to_text(decision)
+
+
+def _judged(factory: ModuleType, first: Any, second: Any, policy: Policy) -> Any:
+    """Verdict on one of the policy's metrics, by values of each prompt."""
+    spec = factory.metric_spec("m")
+    paired = Paired(
+        metric=spec,
+        protocol=factory.protocol("m"),
+        prompts=tuple(f"p{i:03}" for i in range(len(first))),
+        first=first,
+        second=second,
+        clips=len(first),
+        by_seed=True,
+        excluded=(),
+        lost=0.0,
+        tables=(),
+    )
+    (loss,) = losses_from({"m": clip_contrast(paired)}, policy).values()
+    return judge([loss], false_alarm=policy.false_alarm / len(policy.metrics), confidence=policy.confidence)[0]
+
+
+@pytest.mark.parametrize("prompts", [6, 7, 12, 13])
+@pytest.mark.parametrize("direction", ["up", "same"])
+def test_few_prompts_and_many_metrics_find_a_huge_loss(factory: ModuleType, prompts: int, direction: str) -> None:
+    wanted = MetricPolicy(relative=0.05, direction=direction)  # type: ignore[arg-type]
+    policy = Policy(metrics=dict.fromkeys(("m", *"abcdefghij"), wanted))
+    first = 1 + np.random.default_rng(3).normal(0, 0.005, (2, prompts))
+    verdict = _judged(factory, first[0], 0.5 * first[1], policy)
+    assert verdict.outcome == "regressed"
+    assert verdict.detectable < 0.05
+
+
+@pytest.mark.parametrize(("prompts", "metrics"), [(7, 1), (12, 11), (20, 1), (60, 1)])
+def test_the_loss_that_is_said_to_be_found_is_found(factory: ModuleType, prompts: int, metrics: int) -> None:
+    policy = Policy(metrics={name: MetricPolicy(relative=1e-6) for name in ("m", *map(str, range(metrics - 1)))})
+    random, spread, found = np.random.default_rng(4), 0.1, 0
+    least = detectable(spread / prompts**0.5, prompts, policy.false_alarm / metrics, policy.confidence, 1)
+    for _ in range(100):
+        first = np.ones(prompts)
+        second = first - least + random.normal(0, spread, prompts)
+        found += _judged(factory, first, second, policy).outcome == "regressed"
+    assert found / 100 > policy.confidence - 0.05
+
+
+def test_a_floor_above_the_tolerance_asks_for_seeds_and_not_for_prompts(gated: Callable[..., Decision]) -> None:
+    verdict = _m(gated(_noisy(1), _noisy(2), FIVE + "floor = 0.1\n"))
+    assert "more seeds per run (and a new calibration) would settle it, more prompts would not" in verdict.why
+
+
+def test_one_failed_clip_costs_a_set_metric_its_verdict_and_no_other(make_run: MakeRun, tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text("max_lost = 0.2\nmax_failed = 0.2\n[metrics.fd]\nrelative = 0.5\n[metrics.m]\nrelative = 0.5\n")
+
+    def run(name: str, n: int, failed: tuple[str, ...]) -> Any:
+        fd = {"value": 10.0, "protocol": {"n": n}, "spec": {"direction": "down"}}
+        return read_run(make_run(name, metrics={"fd": fd, "m": {"values": _noisy(1)}}, failed=failed))
+
+    base, new = run("base", 12, ()), run("new", 11, ("p000-s0",))
+    made = decide(contrast_runs(base, new, metrics=("fd", "m")), read_policy(path))
+    assert [(v.metric, v.outcome) for v in made.verdicts] == [
+        ("clips", "passed"),
+        ("fd", "not enough data"),
+        ("m", "passed"),
+    ]
+    assert "n: 12 and 11" in made.verdicts[1].why
+    draws = tuple(np.random.default_rng(0).normal(0, 0.1, 200).tolist())
+    again = {"fd": SetDraws(first=10.0, second=10.1, draws=draws, swapped=(), error=None, prompts=6)}
+    found = contrast_runs(base, new, metrics=("fd", "m"), sets=again)
+    assert decide(found, read_policy(path)).outcome == "passed"
+    assert found.of("fd").lost == pytest.approx(1 / 12)
+    assert found.of("fd").excluded == ("1 clip left out: failed in B",)
+
+
+def test_timings_of_other_systems_are_no_history(make_run: MakeRun, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[metrics."runtime.s"]\nrelative = 0.1\n')
+    base, *earlier = [_timed(make_run, f"e{i}", 2.0 + 0.002 * i) for i in range(4)]
+    big = [_timed(make_run, f"big{i}", 9.0, model="ltx2:19b") for i in range(4)]
+    run = _timed(make_run, "new", 4.0)
+    verdict = decide(contrast_runs(base, run, metrics=()), read_policy(path), earlier=[*big, *earlier]).verdicts[-1]
+    assert (verdict.outcome, verdict.loss.n) == ("regressed", 4)
+    assert "4 runs of other systems" in verdict.why
+
+
+def test_lost_samples_and_values_that_are_not_finite_are_no_sameness() -> None:
+    first = {f"s{i}": np.array([1.0, i]) for i in range(24)}
+    one = sameness_verdict("same", "latents", first, {"s3": first["s3"]}, least=0.99)
+    assert (one.outcome, "96% of the baseline's samples have no partner" in one.why) == ("not enough data", True)
+    broken = sameness_verdict("same", "latents", first, {**first, "s5": np.array([np.nan, 1.0])}, least=0.99)
+    assert (broken.outcome, broken.why.split(":")[0]) == ("regressed", "s5")
+    bad_base = sameness_verdict("same", "latents", {**first, "s5": np.array([np.inf, 1.0])}, first, least=0.99)
+    assert (bad_base.outcome, "the baseline has values" in bad_base.why) == ("not enough data", True)
+
+
+def test_a_verdict_on_another_version_of_a_metric_is_none(factory: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(FIVE)
+    now = factory.protocol("m", metric_version=2)
+    fields = factory.protocol("m").model_dump(mode="json")
+    verdict: Any = SimpleNamespace(verdict="may gate", why="", protocol_fields=fields)
+    validation = Validation.model_construct(metrics={"m": verdict})
+    (note,) = require_validated(read_policy(path), validation, {"m": now})
+    assert "another version (metric_version: 1 and 2)" in note
+    assert require_validated(read_policy(path), validation, {"m": factory.protocol("m", n=3)}) == []

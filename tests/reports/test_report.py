@@ -5,6 +5,7 @@ import csv
 import hashlib
 import html.parser
 import io
+import itertools
 import json
 import os
 import re
@@ -25,9 +26,10 @@ from rich.console import Console
 from ltx2_reports import page, summary
 from ltx2_reports.clipdata import clip_data
 from ltx2_reports.comparison import Comparison, compare
+from ltx2_reports.latex import render_latex
 from ltx2_reports.media_links import address_of, clip_url
 from ltx2_reports.records import Reason, Run, read_run
-from ltx2_reports.render import render_csv, render_latex, render_markdown, render_terminal
+from ltx2_reports.render import render_csv, render_markdown, render_terminal
 from ltx2_reports.report import Page, render_html, write_report
 
 MakeRun = Callable[..., Path]
@@ -126,8 +128,8 @@ def _page(comparison: Comparison, runs: list[Run]) -> str:
 
 def _data(comparison: Comparison, runs: list[Run], folder: Path | None = None) -> dict[str, Any]:
     """What the clip browser gets."""
-    text, form = clip_data(comparison, runs, address_of(folder or runs[0].folder, "link"))
-    return json.loads(text if form == "json" else zlib.decompress(base64.b64decode(text)))
+    made = clip_data(comparison, runs, address_of(folder or runs[0].folder, "link"))
+    return json.loads(made.text if made.form == "json" else zlib.decompress(base64.b64decode(made.text)))
 
 
 def _assert_printable(text: str) -> None:
@@ -176,7 +178,7 @@ def test_the_page_carries_its_policy_and_runs_nothing_but_its_own_scripts(make_r
     parts = dict(part.strip().split(" ", 1) for part in policy.group(1).split(";"))
     assert parts["default-src"] == "'none'"
     assert re.fullmatch(r"'sha256-[\w+/=]{44}'", parts["style-src"])
-    assert re.fullmatch(r"('sha256-[\w+/=]{44}' ?){2}", parts["script-src"])
+    assert re.fullmatch(r"('sha256-[\w+/=]{44}' ?){4}", parts["script-src"])
     elements = _elements(text)
     tags = {element[0] for element in elements}
     assert not tags & {"iframe", "object", "embed", "form", "base", "link", "img"}
@@ -196,9 +198,9 @@ def test_the_page_shows_clips_values_reasons_and_protocols(make_run: MakeRun) ->
     run = read_run(folder)
     comparison = compare([run])
     text, data = _page(comparison, [run]), _data(comparison, [run])
-    assert [clip[3] for clip in data["clips"]] == ["clips/p000-s0.mp4", "clips/p000-s1.mp4", "clips/p001-s0.mp4", None]
-    assert data["reasons"][data["clips"][3][4]] == "failed: out of memory"
-    assert data["clips"][0][5][0] == float(f"{run.values['p000-s0', comparison.columns[0].metric.id].value:.4g}")
+    assert data["clips"]["url"] == ["clips/p000-s0.mp4", "clips/p000-s1.mp4", "clips/p001-s0.mp4", None]
+    assert data["reasons"][data["clips"]["why"][3]] == "failed: out of memory"
+    assert data["values"][0]["plain"][0] == float(f"{run.values['p000-s0', comparison.columns[0].metric.id].value:.4g}")
     assert "1 could not be made" in text
     for column in comparison.columns:
         assert f'id="protocol-{column.id}"' in text
@@ -211,7 +213,9 @@ def test_prompts_are_shared_by_text_and_clips_name_prompt_system_and_seed(make_r
     folders = [make_run(name, system=name, prompts=2, seeds=seeds) for name, seeds in (("a", (0, 1)), ("b", (7,)))]
     runs = [read_run(folder) for folder in folders]
     data = _data(compare(runs), runs)
-    assert [clip[:3] for clip in data["clips"]] == [[0, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 1], [0, 1, 7], [1, 1, 7]]
+    assert list(itertools.accumulate(data["clips"]["prompt"])) == [0, 0, 1, 1, 0, 1]
+    assert data["clips"]["system"] == [0, 0, 0, 0, 1, 1]
+    assert data["clips"]["seed"] == [0, 1, 0, 1, 7, 7]
     other = read_run(make_run("c", system="c", prompts=2, prompt="Another text."))
     prompts = _data(compare([*runs, other]), [*runs, other])["prompts"]
     assert [prompt[0] for prompt in prompts] == ["p000", "p001", "p000", "p001"]
@@ -294,7 +298,7 @@ def test_the_same_runs_give_the_same_bytes_in_any_locale_and_time_zone(make_run:
         seen.append({path.name: path.read_bytes() for path in (*out.iterdir(), runs[0] / "summary.json")})
         shutil.rmtree(out)
     assert seen[0] == seen[1]
-    assert sorted(seen[0]) == ["report.html", "summary.json", "table.csv", "table.md", "table.tex"]
+    assert sorted(seen[0]) == ["references.bib", "report.html", "summary.json", "table.csv", "table.md", "table.tex"]
 
 
 def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: MakeRun, tmp_path: Path) -> None:
@@ -310,7 +314,7 @@ def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: Ma
 def test_latex_compiles_with_every_payload(make_run: MakeRun, tmp_path: Path, hostile: ModuleType) -> None:
     metrics = {f"m{i}": {"spec": {"title": text[:300]}} for i, text in enumerate(hostile.PAYLOADS.values())}
     table = render_latex(compare([read_run(make_run(metrics=metrics))], resamples=50))
-    document = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{table}\\end{{document}}"
+    document = f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}{table}\\end{{document}}"
     (tmp_path / "x.tex").write_text(document, encoding="utf-8")
     command = ["lualatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

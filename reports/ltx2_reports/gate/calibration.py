@@ -16,7 +16,6 @@ from scipy.special import fdtrc, stdtrit
 
 from ltx2_reports.comparison import RUNTIME_PREFIX
 from ltx2_reports.contrast import Contrast, Contrasts, contrast_runs
-from ltx2_reports.gate.losses import standard_error_of
 from ltx2_reports.gate.policy import NORMAL_FLOOR, Policy
 from ltx2_reports.pairing import clip_values
 from ltx2_reports.records import MetricSpec, Run
@@ -110,11 +109,11 @@ def _check(runs: Sequence[Run]) -> None:
 def _noise(
     found: Sequence[Contrast], runs: Sequence[Run], relative: float, policy: Policy, metrics: int
 ) -> Noise | None:
-    errors = [standard_error_of(contrast) for contrast in found]
-    if any(error is None for error in errors):
+    errors = [contrast.error for contrast in found if contrast.error is not None]
+    if len(errors) < len(found):
         return None
-    n = min(contrast.prompts for contrast in found)
-    error = float(np.sqrt(np.mean([error**2 for error in errors if error is not None])))
+    n, freedom = min(contrast.prompts for contrast in found), min(error.freedom for error in errors)
+    error = float(np.sqrt(np.mean([error.value**2 for error in errors])))
     mean = float(np.mean([contrast.first for contrast in found]))
     floor = _floor(found, runs, error, n)
     absolute = _of_zero(found[0].metric, mean)
@@ -129,15 +128,15 @@ def _noise(
         n=n,
         tolerance=tolerance,
         absolute=absolute,
-        detectable=detectable(total, n, each, policy.confidence, sides),
+        detectable=detectable(total, freedom + 1, each, policy.confidence, sides),
     )
 
 
 def _floor(found: Sequence[Contrast], runs: Sequence[Run], error: float, n: int) -> float:
     """Bound, with 99 % confidence, on the difference of two runs by what all their prompts have in common."""
-    if found[0].set_draws is not None:
-        return 0.0
-    if found[0].by_seed:
+    if found[0].noise == "counted":
+        return 0.0  # every comparison counts what seeds have in common
+    if found[0].by_seed or found[0].set_draws is not None:
         square = float(np.mean([contrast.difference.value**2 for contrast in found]))
         return _bound(square, error**2, len(runs) - 1, n)
     table = _by_seed(found[0], runs)

@@ -55,7 +55,7 @@ def decide(
     """
     policy = file.policy
     losses = losses_of(contrasts, policy)
-    losses += speed_losses(contrasts.second, [contrasts.first, *earlier], policy)
+    losses += speed_losses(contrasts.second, contrasts.first, earlier, policy)
     order = list(policy.metrics)
     judged = judge(
         sorted(losses, key=lambda loss: order.index(loss.metric)),

@@ -2,14 +2,22 @@
 
 import math
 import re
+from collections.abc import Mapping
 
+import numpy as np
+
+from ltx2_reports import timings
 from ltx2_reports.contrast import Contrast, Contrasts
 from ltx2_reports.gate.policy import NORMAL_FLOOR, MetricPolicy, Policy, PolicyDirection
 from ltx2_reports.gate.verdict import Loss, Outcome, Verdict, t_test
 from ltx2_reports.records import MetricSpec, Run
-from ltx2_reports.statistics import SEED, sign_flip_p, standard_error
+from ltx2_reports.statistics import SEED, sign_flip_ps
 
 _LEAST_FLIPS, _MOST_FLIPS = 10_000, 1_000_000
+_CLEARLY_NONE = 0.1
+"""Where the t-test finds no more than this, sign flips are not drawn: they would not find a loss either."""
+_FINE = 8
+"""Sign flips decide where the least p that they can reach is so many times below the one that is asked for."""
 
 
 def losses_of(contrasts: Contrasts, policy: Policy) -> list[Loss]:
@@ -18,70 +26,86 @@ def losses_of(contrasts: Contrasts, policy: Policy) -> list[Loss]:
     Raises:
         ValueError: the policy must say which direction is a loss and does not, or contradicts the metric.
     """
-    # So many flips that the least possible p, corrected for all metrics, is far below the chance of a false alarm.
-    flips = min(_MOST_FLIPS, max(_LEAST_FLIPS, math.ceil(20 * len(policy.metrics) / policy.false_alarm)))
-    return [
-        _loss(contrasts, name, wanted, policy, flips)
-        for name, wanted in policy.metrics.items()
-        if not is_timing(contrasts.second, name)
+    names = [name for name in policy.metrics if not is_timing(contrasts.second, name)]
+    found = {name: contrast for name in names if (contrast := contrasts.of(name)) is not None}
+    losses = losses_from(found, policy)
+    return [losses[name] if name in losses else _absent(contrasts, name, policy.metrics[name]) for name in names]
+
+
+def losses_from(found: Mapping[str, Contrast], policy: Policy) -> dict[str, Loss]:
+    """Losses of the metrics that were compared, by metric.
+
+    Raises:
+        ValueError: see `losses_of`.
+    """
+    asked = policy.false_alarm / max(1, len(policy.metrics))
+    losses = {name: _by_t(contrast, policy.metrics[name], policy) for name, contrast in found.items()}
+    flipped = [
+        name
+        for name, loss in losses.items()
+        if loss.p is not None and loss.p < _CLEARLY_NONE and _can_flip(found[name], loss, policy.metrics[name], asked)
     ]
+    for two_sided in (True, False):
+        names = [name for name in flipped if losses[name].two_sided == two_sided]
+        signed = [_sign(found[name], policy.metrics[name]) * found[name].differences for name in names]
+        ps = sign_flip_ps(signed, "two-sided" if two_sided else "greater", _flips(policy), SEED) if names else []
+        for name, p in zip(names, ps, strict=True):
+            # Flips see the spread over prompts only; where there is a floor, the t-test with it must agree.
+            losses[name] = losses[name].with_p(max(p, losses[name].p or 0.0) if losses[name].floor else p)
+    return losses
+
+
+def _flips(policy: Policy) -> int:
+    """So many that the least possible p, corrected for all metrics, is far below the chance of a false alarm."""
+    return min(_MOST_FLIPS, max(_LEAST_FLIPS, math.ceil(20 * len(policy.metrics) / policy.false_alarm)))
+
+
+def _can_flip(contrast: Contrast, loss: Loss, wanted: MetricPolicy, asked: float) -> bool:
+    """Whether sign flips are the test: prompts with noise of their own, and enough of them to reach the p asked for."""
+    moved = int(np.count_nonzero(contrast.differences))
+    least = (2 if loss.two_sided else 1) * 2.0**-moved
+    return wanted.test == "sign-flip" and moved > 0 and contrast.noise != "counted" and least * _FINE <= asked
+
+
+def _sign(contrast: Contrast, wanted: MetricPolicy) -> float:
+    """By which a difference becomes a loss."""
+    return -1.0 if direction_of(contrast.metric, wanted) == "up" else 1.0
 
 
 def is_timing(run: Run, metric: str) -> bool:
     """Whether a metric depends on the machine and is judged against earlier runs of the same one."""
-    return any(found.metric.id == metric and "runtime" in found.metric.needs for found in run.protocols.values())
+    return any(found.metric.id == metric and timings.is_timing(found.metric) for found in run.protocols.values())
 
 
-def _loss(contrasts: Contrasts, name: str, wanted: MetricPolicy, policy: Policy, flips: int) -> Loss:
-    contrast = contrasts.of(name)
-    if contrast is None:
-        return _absent(contrasts, name, wanted)
-    direction = direction_of(contrast.metric, wanted)
-    two_sided = direction == "same"
-    sign = -1.0 if direction == "up" else 1.0
-    loss, n = sign * contrast.difference.value, contrast.prompts
-    error = standard_error_of(contrast)
-    total = None if error is None else math.hypot(error, wanted.floor / NORMAL_FLOOR)
+def _by_t(contrast: Contrast, wanted: MetricPolicy, policy: Policy) -> Loss:
+    """A loss, its p by the t-test with the floor counted."""
+    two_sided = direction_of(contrast.metric, wanted) == "same"
+    loss, n, floor = _sign(contrast, wanted) * contrast.difference.value, contrast.prompts, wanted.floor / NORMAL_FLOOR
     trouble = "1 prompt gives no measure of chance" if n < 2 else ""
     if contrast.lost > policy.max_lost:
         trouble = f"{contrast.lost:.0%} of the baseline's values have no partner, allowed: {policy.max_lost:.0%}"
-    p = None
-    if n > 1 and total is not None:
-        p = _p(contrast, loss, total, sign, two_sided, wanted, flips)
+    error = None if contrast.error is None else math.hypot(contrast.error.value, floor)
+    freedom = None if contrast.error is None else contrast.error.freedom
+    few = "the prompts of each seed may share noise, which these few seeds do not tell: holds for these seeds only"
     return Loss(
-        metric=name,
+        metric=contrast.metric.id,
         title=contrast.metric.title,
         unit=contrast.metric.unit,
         baseline=contrast.first,
         value=contrast.second,
         loss=abs(loss) if two_sided else loss,
-        error=total,
+        error=error,
+        freedom=freedom,
+        floor=floor,
         n=n,
         unit_of_n="prompts",
-        p=p,
+        p=None if error is None or freedom is None else t_test(loss, error, freedom + 1, two_sided),
         tolerance=wanted.tolerance(contrast.first),
         two_sided=two_sided,
         is_equal=contrast.is_equal and not trouble,
         trouble=trouble,
+        notes=(few,) if contrast.noise == "given" and not contrast.is_equal else (),
     )
-
-
-def standard_error_of(contrast: Contrast) -> float | None:
-    """Of the difference, from the spread over prompts; None where there is no such."""
-    if contrast.set_draws is not None:
-        return contrast.set_draws.standard_error
-    return standard_error(contrast.differences)
-
-
-def _p(
-    contrast: Contrast, loss: float, error: float, sign: float, two_sided: bool, wanted: MetricPolicy, flips: int
-) -> float:
-    """Sign flips see the spread over prompts only; where there is a floor, the t-test with it must agree."""
-    by_t = t_test(loss, error, contrast.prompts, two_sided)
-    if contrast.set_draws is not None or wanted.test == "t":
-        return by_t
-    by_flips = sign_flip_p(sign * contrast.differences, "two-sided" if two_sided else "greater", flips, SEED)
-    return max(by_t, by_flips) if wanted.floor else by_flips
 
 
 def direction_of(metric: MetricSpec, wanted: MetricPolicy) -> PolicyDirection:

@@ -2,13 +2,15 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ltx2_reports.validation import Validation
+from ltx2_reports.records import Protocol
+from ltx2_reports.validation import MetricValidation, Validation
 
 POLICY_SCHEMA: Final = 1
 NORMAL_FLOOR = 2.5758
@@ -125,8 +127,27 @@ def _lines(text: str) -> dict[str, int]:
     return found
 
 
-def require_validated(file: PolicyFile, validation: Validation) -> list[str]:
+_IDENTIFYING = (
+    "metric_version",
+    "extractor",
+    "extractor_version",
+    "weights_sha256",
+    "preprocessing",
+    "sampling",
+    "settings",
+)
+"""Fields of a protocol that make it another metric; suite, reference and n are those of each use."""
+
+
+def require_validated(
+    file: PolicyFile, validation: Validation, protocols: Mapping[str, Protocol] | None = None
+) -> list[str]:
     """Refuse metrics that validation found fit for reports only; return what is to be said of the others.
+
+    Args:
+        file: the policy.
+        validation: what `validate` found.
+        protocols: how each metric was measured in the run; a verdict on another version is none.
 
     Raises:
         ValueError: such a metric is in the policy without `despite_validation = true`; says why it is unfit.
@@ -136,6 +157,8 @@ def require_validated(file: PolicyFile, validation: Validation) -> list[str]:
         found = validation.metrics.get(name)
         if found is None:
             notes.append(f"{name}: not among the validated metrics")
+        elif changed := _changed(found, (protocols or {}).get(name)):
+            notes.append(f"{name}: was validated in another version ({changed}), which says nothing of this one")
         elif found.verdict == "report only" and not metric.despite_validation:
             raise ValueError(
                 f"{file.path}: {name} may only be reported, not gate: {found.why}; take it out, or write "
@@ -144,3 +167,13 @@ def require_validated(file: PolicyFile, validation: Validation) -> list[str]:
         elif found.verdict == "report only":
             notes.append(f"{name}: gates although validation found it fit for reports only ({found.why})")
     return notes
+
+
+def _changed(found: MetricValidation, protocol: Protocol | None) -> str:
+    """Fields in which the metric as validated differs from the metric as measured; empty: none."""
+    if protocol is None:
+        return ""
+    now, then = protocol.model_dump(mode="json"), found.protocol_fields
+    return "; ".join(
+        f"{name}: {then[name]} and {now[name]}" for name in _IDENTIFYING if name in then and then[name] != now[name]
+    )

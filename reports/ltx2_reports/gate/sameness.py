@@ -30,8 +30,10 @@ def cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     return float(np.clip(a @ b / norms, -1, 1)) if norms > 0 else 0.0
 
 
-def sameness_verdict(name: str, title: str, first: Arrays, second: Arrays, least: float) -> Verdict:
-    """Whether every shared sample is at least as similar as asked.
+def sameness_verdict(
+    name: str, title: str, first: Arrays, second: Arrays, least: float, max_lost: float = 0.05
+) -> Verdict:
+    """Whether every shared sample is at least as similar as asked, and nearly all of the baseline's are shared.
 
     Args:
         name: of the check.
@@ -39,6 +41,7 @@ def sameness_verdict(name: str, title: str, first: Arrays, second: Arrays, least
         first: of the baseline.
         second: of the run.
         least: cosine that every sample must reach.
+        max_lost: share of the baseline's samples that may have no partner.
     """
     shared = sorted(first.keys() & second.keys())
     if not shared:
@@ -48,9 +51,21 @@ def sameness_verdict(name: str, title: str, first: Arrays, second: Arrays, least
     if misshapen is not None:
         sizes = f"{first[misshapen].shape} and {second[misshapen].shape}"
         return Verdict(metric=name, title=title, outcome="regressed", why=f"{misshapen}: shapes {sizes} differ")
+    broken = [sample for sample in shared if not np.isfinite(second[sample]).all()]
+    if broken:
+        why = f"{broken[0]}: values that are not finite, in {len(broken)} of {len(shared)} samples of the run"
+        return Verdict(metric=name, title=title, outcome="regressed", why=why)
+    unusable = next((sample for sample in shared if not np.isfinite(first[sample]).all()), None)
+    if unusable is not None:
+        why = f"{unusable}: the baseline has values that are not finite; make it again"
+        return Verdict(metric=name, title=title, outcome="not enough data", why=why)
     found = {sample: cosine(first[sample], second[sample]) for sample in shared}
-    outcome: Outcome = "passed" if min(found.values()) >= least else "regressed"
-    return Verdict(metric=name, title=title, outcome=outcome, why=_why(found, shared, least))
+    lost = len(first.keys() - set(shared)) / len(first)
+    if min(found.values()) < least:
+        return Verdict(metric=name, title=title, outcome="regressed", why=_why(found, shared, least))
+    outcome: Outcome = "passed" if lost <= max_lost else "not enough data"
+    gone = f"{lost:.0%} of the baseline's samples have no partner, allowed: {max_lost:.0%}; " if lost > max_lost else ""
+    return Verdict(metric=name, title=title, outcome=outcome, why=gone + _why(found, shared, least))
 
 
 def _why(found: Mapping[str, float], shared: Sequence[str], least: float) -> str:

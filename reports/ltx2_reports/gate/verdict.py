@@ -12,10 +12,10 @@ decide: the run is too small or the metric too noisy for the tolerance, which is
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from ltx2_reports.statistics import detectable, holm, prompts_needed
 
@@ -42,11 +42,24 @@ class Loss:
     p: float | None
     """One-sided, of "there is no loss"; None: no test."""
     tolerance: float
+    freedom: float | None = None
+    """Degrees of freedom by which the error is known; None: n - 1."""
+    floor: float = 0.0
+    """The part of the error that more prompts do not cure."""
     two_sided: bool = False
     """Whether change in either direction is a loss."""
     is_equal: bool = False
     trouble: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def degrees(self) -> float:
+        """Of freedom."""
+        return self.n - 1 if self.freedom is None else self.freedom
+
+    def with_p(self, p: float) -> "Loss":
+        """The same by another test."""
+        return replace(self, p=p)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +109,7 @@ def _verdict(loss: Loss, p_holm: float | None, false_alarm: float, each: float, 
     if loss.error is None or loss.trouble or p_holm is None:
         return _of(loss, "not enough data", loss.trouble or f"{loss.n} {loss.unit_of_n} give no measure of chance")
     limit = _limit(loss, loss.error, confidence)
-    least = detectable(loss.error, loss.n, each, confidence, 2 if loss.two_sided else 1)
+    least = detectable(loss.error, loss.degrees + 1, each, confidence, 2 if loss.two_sided else 1)
     facts = {"limit": limit, "p_holm": p_holm, "detectable": least}
     if limit <= loss.tolerance:
         ruled = f"a loss above {_number(limit)} is ruled out" if limit > 0 else f"better by at least {_number(-limit)}"
@@ -110,7 +123,7 @@ def _verdict(loss: Loss, p_holm: float | None, false_alarm: float, each: float, 
 
 def _limit(loss: Loss, error: float, confidence: float) -> float:
     assert loss.loss is not None
-    return (abs(loss.loss) if loss.two_sided else loss.loss) + float(stdtrit(loss.n - 1, confidence)) * error
+    return (abs(loss.loss) if loss.two_sided else loss.loss) + float(stdtrit(loss.degrees, confidence)) * error
 
 
 def _tolerated(loss: Loss) -> str:
@@ -125,12 +138,20 @@ def _undecided(loss: Loss, limit: float, least: float) -> str:
 
 
 def _cure(loss: Loss, each: float, confidence: float) -> str:
-    """How many prompts would settle it, for a system that has lost nothing."""
+    """How many prompts would settle it, for a system that has lost nothing; the floor is there however many."""
     if loss.tolerance <= 0:
         return "; the tolerance is 0: give the metric an absolute or relative one"
     if loss.unit_of_n != "prompts" or loss.error is None:
         return ""
-    needed = prompts_needed(loss.error * loss.n**0.5, loss.tolerance, each, confidence, sides=1)
+    sides = 2 if loss.two_sided else 1
+    times = float(ndtri(1 - each / sides) + ndtri(confidence))
+    left = (loss.tolerance / times) ** 2 - loss.floor**2
+    if left <= 0:
+        return "; more seeds per run (and a new calibration) would settle it, more prompts would not"
+    spread = (max(0.0, loss.error**2 - loss.floor**2) * loss.n) ** 0.5
+    needed = prompts_needed(spread, left**0.5 * times, each, confidence, sides)
+    if needed <= loss.n:
+        return "; a loss near the tolerance: more prompts or seeds would tell on which side of it"
     return f"; about {needed} prompts, or more seeds, would settle it"
 
 
@@ -143,8 +164,11 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def t_test(loss: float, error: float, n: int, two_sided: bool = False) -> float:
-    """One-sided p of "there is no loss" by Student's t; two-sided where change in either direction is a loss."""
+def t_test(loss: float, error: float, n: float, two_sided: bool = False) -> float:
+    """One-sided p of "there is no loss" by Student's t; two-sided where change in either direction is a loss.
+
+    n - 1 are the degrees of freedom by which the error is known.
+    """
     if error == 0:
         return 0.0 if loss > 0 or (two_sided and loss) else 1.0
     p = float(stdtr(n - 1, -(abs(loss) if two_sided else loss) / error))

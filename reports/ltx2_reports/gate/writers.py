@@ -1,5 +1,6 @@
 """A decision for people (text, Markdown) and for programs (JUnit XML, JSON, SARIF)."""
 
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -136,7 +137,7 @@ def to_sarif(decision: Decision) -> str:
 
 def _result(decision: Decision, verdict: Verdict) -> dict[str, Any]:
     place = {
-        "artifactLocation": {"uri": decision.policy.path.as_posix().lstrip("/")},
+        "artifactLocation": {"uri": _uri(decision.policy.path)},
         "region": {"startLine": decision.policy.lines.get(verdict.metric, 1)},
     }
     return {
@@ -145,3 +146,30 @@ def _result(decision: Decision, verdict: Verdict) -> dict[str, Any]:
         "message": {"text": visible(f"{verdict.metric}: {verdict.outcome}: {verdict.why}")},
         "locations": [{"physicalLocation": place}],
     }
+
+
+def _uri(path: Path) -> str:
+    """Relative to the working directory, which code scanning takes for the repository; else a full address."""
+    full = path.resolve()
+    return full.relative_to(Path.cwd()).as_posix() if full.is_relative_to(Path.cwd()) else full.as_uri()
+
+
+def error_text(suffix: str, message: str) -> str:
+    """A report of a gate that could not judge, in the format of a file's ending; no verdict, and never a pass."""
+    said = visible(message, newline=" ")
+    if suffix == ".md":
+        return f"### ? Gate: no verdict\n\n{for_markdown(said)}\n"
+    if suffix == ".json":
+        return for_json({"schema": 1, "outcome": "error", "exit_code": 2, "error": message}) + "\n"
+    if suffix == ".sarif":
+        driver = {"name": "ltx2-eval", "rules": [{"id": "gate", "shortDescription": {"text": "No verdict"}}]}
+        result = {"ruleId": "gate", "level": "error", "message": {"text": said}}
+        runs = [{"tool": {"driver": driver}, "results": [result]}]
+        return for_json({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": runs}) + "\n"
+    counts = {"tests": "1", "failures": "0", "errors": "1", "time": "0"}
+    root = ElementTree.Element("testsuites", {"name": _SUITE, **counts})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _SUITE, "skipped": "0", **counts})
+    case = ElementTree.SubElement(suite, "testcase", {"name": "gate", "classname": _SUITE, "time": "0"})
+    ElementTree.SubElement(case, "error", {"message": said, "type": "no verdict"}).text = said
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"

@@ -27,6 +27,8 @@ class Difference:
     """Shared prompts."""
     excluded: int
     """Prompts that only one of the two has."""
+    detectable: float | None = None
+    """Least true difference that this many prompts of this spread show with chance 0.8 at level 0.05, two-sided."""
 
     @property
     def separated(self) -> bool:
@@ -65,9 +67,22 @@ def paired_differences(
     columns = [differences for differences, _ in made if differences]
     intervals = iter(mean_intervals(columns, level, resamples, seed) if columns else [])
     return [
-        Difference(interval=next(intervals), prompts=len(differences), excluded=excluded) if differences else None
+        Difference(
+            interval=next(intervals),
+            prompts=len(differences),
+            excluded=excluded,
+            detectable=_detectable_of(differences),
+        )
+        if differences
+        else None
         for differences, excluded in made
     ]
+
+
+def _detectable_of(differences: ByPrompt) -> float | None:
+    values = np.array([value for (value,) in differences.values()])
+    error = standard_error(values)
+    return None if error is None else detectable(error, len(values))
 
 
 def paired_difference(
@@ -207,12 +222,12 @@ def standard_error(differences: Array) -> float | None:
     return float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else None
 
 
-def detectable(error: float, n: int, alpha: float = 0.05, power: float = 0.8, sides: Literal[1, 2] = 2) -> float:
+def detectable(error: float, n: float, alpha: float = 0.05, power: float = 0.8, sides: Literal[1, 2] = 2) -> float:
     """Least difference of means that a test on n prompts finds with chance `power`: (t + t) standard errors.
 
     Args:
         error: standard error of the mean difference.
-        n: prompts, at least 2.
+        n: prompts, at least 2; or the error's degrees of freedom plus one.
         alpha: chance of a false alarm.
         power: chance of finding it.
         sides: of the test.

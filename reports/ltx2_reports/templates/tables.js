@@ -3,15 +3,17 @@
 (() => {
   const say = (text) => { document.getElementById("status").textContent = text; };
 
+  // A cell's number: stated where its text is not the number, and null where there is none.
+  function numberIn(cell) {
+    const text = cell.dataset.v ?? cell.textContent.trim();
+    return text === "" || Number.isNaN(Number(text)) ? null : Number(text);
+  }
+
   function sortBy(table, head, index) {
     const up = head.getAttribute("aria-sort") === "ascending";
     const wanted = head.hasAttribute("aria-sort") ? (up ? "descending" : "ascending") : head.dataset.first || "ascending";
     const sign = wanted === "ascending" ? 1 : -1;
-    const key = (row) => {
-      const cell = row.cells[index];
-      if (head.dataset.kind === "text") return cell.textContent.trim().toLocaleLowerCase("en");
-      return cell.dataset.v === undefined || cell.dataset.v === "" ? null : Number(cell.dataset.v);
-    };
+    const key = (row) => head.dataset.kind === "text" ? row.cells[index].textContent.trim().toLocaleLowerCase("en") : numberIn(row.cells[index]);
     const rows = [...table.tBodies[0].rows].map((row, place) => [key(row), place, row]);
     rows.sort((a, b) => {
       if (a[0] === null || b[0] === null) return (a[0] === null) - (b[0] === null) || a[1] - b[1];
@@ -35,17 +37,29 @@
   }
 
   for (const input of document.querySelectorAll("input[data-filters]")) {
-    const table = document.getElementById(input.dataset.filters);
+    const bodies = [...document.querySelectorAll(input.dataset.filters)];
     input.closest("[hidden]")?.removeAttribute("hidden");
     input.addEventListener("input", () => {
       const words = input.value.toLocaleLowerCase("en").split(/\s+/).filter(Boolean);
       let shown = 0;
-      for (const row of table.tBodies[0].rows) {
+      for (const row of bodies.flatMap((body) => [...body.rows])) {
         const text = row.cells[0].textContent.toLocaleLowerCase("en");
         row.hidden = !words.every((word) => text.includes(word));
         shown += !row.hidden;
       }
-      say(`${shown} rows shown`);
+      for (const box of input.dataset.folds ? document.querySelectorAll(input.dataset.folds) : []) {
+        box.hidden = [...box.querySelectorAll("tbody tr")].every((row) => row.hidden);
+        box.open = words.length > 0 && !box.hidden;
+      }
+      say(`${shown} ${shown === 1 ? "row" : "rows"} shown`);
     });
   }
+
+  // On paper nothing can be unfolded; what was closed is closed again afterwards.
+  let unfolded = [];
+  window.addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details:not([open])")].filter((box) => !box.closest("#clips"));
+    for (const box of unfolded) box.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const box of unfolded) box.open = false; });
 })();
