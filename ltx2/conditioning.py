@@ -71,9 +71,12 @@ class Conditions:
     def guidance(self, guidance: Guidance) -> Guidance:
         """The guidance without the terms of a given stream, which would change nothing and could cost passes."""
         neutral = 1.0 if guidance.convention == "code" else 0.0
-        none = StreamGuidance(text=neutral, modality=neutral)
-        video = guidance.video if self.video is None else none
-        audio = guidance.audio if self.audio is None else none
+
+        def none(generated: StreamGuidance) -> StreamGuidance:
+            return StreamGuidance(text=neutral, modality=neutral, skip_steps=generated.skip_steps)
+
+        video = guidance.video if self.video is None else none(guidance.audio)
+        audio = guidance.audio if self.audio is None else none(guidance.video)
         blocks = guidance.stg_blocks if video.stg or audio.stg else ()
         return replace(guidance, video=video, audio=audio, stg_blocks=blocks)
 

@@ -1,25 +1,21 @@
 """Seconds and peak memory of the stages of a generation."""
 
 import itertools
-import resource
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from ltx2.free_memory import high_water_bytes, resident_bytes
 from ltx2.types import StageCost
 
 T = TypeVar("T")
 _Mark = float | torch.cuda.Event
 
-_STATM = Path("/proc/self/statm")
 _SAMPLE_EVERY_S = 0.01
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class CostLog:
@@ -33,6 +29,7 @@ class CostLog:
         self._device = device
         self._stages: list[StageCost] = []
         self._marks: list[_Mark] = []
+        self._first: _Mark = 0.0
 
     @property
     def stages(self) -> tuple[StageCost, ...]:
@@ -46,11 +43,15 @@ class CostLog:
         start = time.perf_counter()
         self._marks = []
         with measure(self._device) as peak:
-            first = _mark(self._device)
+            self._first = _mark(self._device)
             yield
         seconds = time.perf_counter() - start
-        steps = tuple(_between(*pair) for pair in itertools.pairwise((first, *self._marks)))
+        steps = tuple(_between(*pair) for pair in itertools.pairwise((self._first, *self._marks)))
         self._stages.append(StageCost(name, seconds, peak[0], steps))
+
+    def start_steps(self) -> None:
+        """The steps of this stage begin here, not where the stage began."""
+        self._first = _mark(self._device)
 
     def stepping(self, callback: Callable[[T], None] | None = None) -> Callable[[T], None]:
         """A sampler's callback that marks the end of each step, then calls `callback`.
@@ -100,13 +101,13 @@ def _resident_peak(device: torch.device) -> Iterator[list[int]]:
     The kernel's high-water mark is exact but of the whole process; where the block did not raise it, the largest of
     samples taken meanwhile stands in.
     """
-    peak = [_resident_bytes()]
-    before = _high_water_bytes()
+    peak = [resident_bytes()]
+    before = high_water_bytes()
     finished = threading.Event()
 
     def watch() -> None:
         while not finished.wait(_SAMPLE_EVERY_S):
-            peak[0] = max(peak[0], _resident_bytes())
+            peak[0] = max(peak[0], resident_bytes())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -115,15 +116,5 @@ def _resident_peak(device: torch.device) -> Iterator[list[int]]:
     finally:
         finished.set()
         thread.join()
-        after = _high_water_bytes()
-        peak[0] = after if after > before else max(peak[0], _resident_bytes())
-
-
-def _resident_bytes() -> int:
-    if not _STATM.exists():
-        return _high_water_bytes()
-    return int(_STATM.read_text().split()[1]) * resource.getpagesize()
-
-
-def _high_water_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+        after = high_water_bytes()
+        peak[0] = after if after > before else max(peak[0], resident_bytes())

@@ -11,11 +11,23 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, Gemma3ForConditionalGeneration, Gemma3TextModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    Gemma3ForConditionalGeneration,
+    Gemma3TextConfig,
+    Gemma3TextModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
+
+from ltx2.free_memory import free_bytes
+from ltx2.offload import offload_layers
 
 _PROBE = "a red ball"
 _MIN_VOCABULARY = 256
+_ROOM = 1.1
+"""Of the weights: what the model needs with its activations, 1024 tokens at a time."""
 
 
 class HiddenStates(NamedTuple):
@@ -32,23 +44,25 @@ class GemmaEncoder:
 
     Args:
         tokenizer: Puts `<bos>` in front of every text.
-        model: The text model, without a language-model head.
+        model: The text model, without a language-model head; None to load it for the first prompt.
         max_tokens: Prompts are cut and padded to this length.
-        reload: Loads the model again after `release`; None to keep it.
+        config: Of the model, where it is None.
+        reload: Loads the model, at first and again after `release`; None to keep it.
     """
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        model: Gemma3TextModel,
+        model: Gemma3TextModel | None,
         *,
         max_tokens: int,
+        config: Gemma3TextConfig | None = None,
         reload: Callable[[], Gemma3TextModel] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
-        self.config = model.config
+        self.config: Any = config if model is None else model.config
         self.max_tokens = max_tokens
-        self._model: Gemma3TextModel | None = model
+        self._model = model
         self._reload = reload
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -63,6 +77,7 @@ class GemmaEncoder:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         keep: bool = True,
+        offload: bool = False,
     ) -> "GemmaEncoder":
         """Load from a folder with `config.json`, weights and tokenizer; nothing is fetched.
 
@@ -71,8 +86,10 @@ class GemmaEncoder:
             max_tokens: Prompts are cut and padded to this length.
             device: Where the model goes.
             dtype: Of its weights.
-            keep: Keep the model in memory. If false, `release` frees it and the next prompt loads it again: from the
-                files, which the operating system mostly still has in memory.
+            keep: Keep the model in memory. If false, it is loaded for the first prompt, `release` frees it and the next
+                prompt loads it again: from the files, which the operating system mostly still has in memory.
+            offload: Keep the layers in CPU memory and bring each to the device while it runs. So they do, too, where a
+                GPU has no room for the model.
 
         Raises:
             FileNotFoundError: No such folder, or no `config.json` in it.
@@ -80,22 +97,23 @@ class GemmaEncoder:
         """
         folder = Path(folder)
         kind = _model_type(folder)
-        model = _load_model(folder, kind, dtype)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        _check_tokenizer(folder, tokenizer, model.config.vocab_size)
+        _check_tokenizer(folder, tokenizer, config.vocab_size)
+        device = torch.device(device)
 
-        def load_again() -> Gemma3TextModel:
-            return nn.Module.to(_load_model(folder, kind, dtype), device)
+        def load() -> Gemma3TextModel:
+            return _placed(_load_model(folder, kind, dtype), device, offload=offload)
 
         if keep:
-            return cls(tokenizer, nn.Module.to(model, device), max_tokens=max_tokens)
-        encoder = cls(tokenizer, model, max_tokens=max_tokens, reload=load_again)
-        encoder.release()
-        return encoder
+            return cls(tokenizer, load(), max_tokens=max_tokens)
+        if not any(folder.glob("*.safetensors")):
+            raise ValueError(f"{folder} has no .safetensors file; fetch the weights of the text encoder")
+        return cls(tokenizer, None, max_tokens=max_tokens, config=config, reload=load)
 
     @property
     def model(self) -> Gemma3TextModel:
-        """The text model; loaded again if it was released."""
+        """The text model; loaded if it is not there."""
         if self._model is None:
             assert self._reload is not None
             self._model = self._reload()
@@ -103,8 +121,18 @@ class GemmaEncoder:
 
     @property
     def resident_bytes(self) -> int:
-        """Of the model's weights, 0 while it is released."""
-        return 0 if self._model is None else sum(weight.nbytes for weight in self._model.parameters())
+        """Of the model's weights, 0 while it is released; on a GPU those that lie there."""
+        if self._model is None:
+            return 0
+        device = self._model.device
+        return sum(weight.nbytes for weight in self._model.parameters() if weight.device == device)
+
+    def needed_bytes(self, dtype: torch.dtype) -> int:
+        """Of the least that has to lie on the device while a prompt is read: the embeddings and two layers."""
+        config = self.config
+        attention = 2 * config.head_dim * (config.num_attention_heads + config.num_key_value_heads)
+        layer = config.hidden_size * (attention + 3 * config.intermediate_size)
+        return int(dtype.itemsize * (config.vocab_size * config.hidden_size + 2 * layer))
 
     def release(self) -> None:
         """Free the model until the next prompt, if it was loaded with `keep=False`."""
@@ -124,14 +152,14 @@ class GemmaEncoder:
             truncation=True,
             return_tensors="pt",
         )
-        device = self.model.device
+        device = self.model.embed_tokens.weight.device
         ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
         output = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False)
         return HiddenStates(torch.stack(output.hidden_states, dim=-1), mask.bool())
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of a prompt with `<bos>`, before it is cut to `max_tokens`."""
-        return len(self.tokenizer(prompt.strip())["input_ids"])
+        return len(self.tokenizer(prompt.strip(), verbose=False)["input_ids"])
 
 
 def _model_type(folder: Path) -> str:
@@ -168,6 +196,21 @@ def _load_model(folder: Path, kind: str, dtype: torch.dtype) -> Gemma3TextModel:
         raise ValueError(f"{folder} lacks {len(missing)} tensors, the first is {missing[0]}; fetch its weights again")
     text_model: Gemma3TextModel = model if kind == "gemma3_text" else model.model.language_model
     return text_model.eval().requires_grad_(False)
+
+
+def _placed(model: Gemma3TextModel, device: torch.device, *, offload: bool) -> Gemma3TextModel:
+    """The model on the device; its layers in CPU memory if that is asked for or the rest does not fit."""
+    if offload or not _has_room(model, device):
+        offload_layers(list(model.layers), model, device)
+        return model
+    return nn.Module.to(model, device)
+
+
+def _has_room(model: Gemma3TextModel, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    needed = sum(weight.nbytes for weight in model.parameters())
+    return _ROOM * needed <= free_bytes(device)
 
 
 def _check_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, model_vocabulary: int) -> None:

@@ -1,5 +1,6 @@
 """One clip on its way from text embeddings to clean latents, through one stage or two."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ltx2.checkpoint import Modules
 from ltx2.conditioning import Conditions, encode_audio, encode_image, encode_video
-from ltx2.denoise import GuidedDenoiser
+from ltx2.denoise import GuidedDenoiser, SkippingDenoiser
 from ltx2.guidance import Guidance
 from ltx2.plan import StagePlan
 from ltx2.rope import StreamRope, audio_positions, video_positions
@@ -32,43 +33,48 @@ class Generation:
 
     Args:
         modules: The model.
-        embeddings: Of the prompt and, where the guidance needs it, of the negative prompt.
         conditions: What is given besides.
         noise: Of this clip, in the order of use: first stage, fresh noise of its steps, second stage.
         batch_passes: As in `SamplingSettings`.
         callback: Called after each step of each stage.
+        started: Called in each stage when its first step begins.
     """
 
     def __init__(
         self,
         modules: Modules,
-        embeddings: TextEmbeddings,
         conditions: Conditions,
         *,
         noise: NoiseSource,
         batch_passes: bool | None = None,
         callback: Callback | None = None,
+        started: Callable[[], None] | None = None,
     ) -> None:
         self._modules = modules
-        self._embeddings = embeddings
+        self._started = started
         self._conditions = conditions
         self._noise = noise
         self._batch_passes = batch_passes
         self._callback = callback
         self._device = modules.transformer.patchify_proj.weight.device
 
-    def sample(self, plan: StagePlan, start: Latents | None = None) -> Sampled:
+    def sample(self, plan: StagePlan, text: TextEmbeddings, start: Latents | None = None) -> Sampled:
         """Run one stage.
 
         Args:
             plan: The stage.
+            text: Of the prompt and, where the guidance needs it, of the negative prompt.
             start: Latents of the stage before, the video's at this stage's size; None for the first stage.
 
         Raises:
             ValueError: The result is not finite.
         """
         state = self._state(plan, start)
-        denoiser = self._denoiser(plan, state)
+        denoiser = self._denoiser(plan, text, state)
+        if any(plan.guidance.skip_steps):
+            denoiser = SkippingDenoiser(denoiser, plan.guidance.skip_steps)
+        if self._started is not None:
+            self._started()
         latents = run_stage(
             denoiser,
             state,
@@ -86,7 +92,7 @@ class Generation:
         return Sampled(latents, denoiser.nfe)
 
     def enlarge(self, upsampler: LatentUpsampler, latents: Latents, shape: VideoLatentShape) -> Latents:
-        """Double height and width of the video latent of this shape."""
+        """Double the video latent of this shape in height and width, or in frames."""
         sizes = {"f": shape.frames, "h": shape.height, "w": shape.width}
         video = rearrange(latents.video, "b (f h w) c -> b c f h w", **sizes)
         large = upsample(upsampler, video, self._modules.video_vae.per_channel_statistics)
@@ -107,7 +113,7 @@ class Generation:
             if image.frame == 0 and not image.guide:
                 state = state.at_first_frame(tokens, image.strength)
             else:
-                places = guide_positions(plan.video, image.frame, fps, self._device)
+                places = guide_positions(plan.video, image.frame / plan.frame_step, fps, self._device)
                 state = state.with_guide(tokens, places, image.strength)
         return state
 
@@ -123,26 +129,29 @@ class Generation:
         state = StreamState(clean, positions)
         return state.given() if plan.keeps_audio else state
 
-    def _denoiser(self, plan: StagePlan, state: StageState) -> GuidedDenoiser | TiledDenoiser:
+    def _denoiser(
+        self, plan: StagePlan, text: TextEmbeddings, state: StageState
+    ) -> GuidedDenoiser | TiledDenoiser | SkippingDenoiser:
         transformer = self._modules.transformer
         video_rope = transformer.video_rope(state.video.positions)
         audio_rope = transformer.audio_rope(state.audio.positions)
         if plan.tiles is None:
-            return self._guided(plan.guidance, video_rope, audio_rope, state.masks)
+            return self._guided(plan.guidance, text, video_rope, audio_rope, state.masks)
         tiles = cut_tiles(plan.video, plan.tiles, state.video.positions, state.audio.positions)
-        of_one = self._guided(plan.guidance, rope_at(video_rope, tiles[0].tokens), audio_rope)
+        of_one = self._guided(plan.guidance, text, rope_at(video_rope, tiles[0].tokens), audio_rope)
         return TiledDenoiser(of_one, video_rope=video_rope, audio_rope=audio_rope, tiles=tiles, masks=state.masks)
 
     def _guided(
         self,
         guidance: Guidance,
+        text: TextEmbeddings,
         video_rope: StreamRope,
         audio_rope: StreamRope,
         masks: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> GuidedDenoiser:
         return GuidedDenoiser(
             self._modules.transformer,
-            self._embeddings,
+            text,
             video_rope=video_rope,
             audio_rope=audio_rope,
             guidance=guidance,

@@ -38,6 +38,13 @@ class StreamGuidance:
     stg: float = 0.0
     rescale: float = 0.0
     """0..1: how far the result's standard deviation is pulled back to that of the conditional prediction."""
+    skip_steps: int = 0
+    """Steps after each computed one that reuse its estimate of this stream. A step that both streams skip does not run
+    the model; in one that only this stream skips the other is computed alone. Lossy; Euler sampler only."""
+
+    def __post_init__(self) -> None:
+        if self.skip_steps < 0:
+            raise ValueError(f"skip_steps is {self.skip_steps}; it must be 0 (compute each step) or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +91,11 @@ class Guidance:
             ("modality", any(w.modality != 0 for w in streams)),
         )
         return ("conditional", *(name for name, needed in terms if needed))
+
+    @property
+    def skip_steps(self) -> tuple[int, int]:
+        """Of video and audio."""
+        return self.video.skip_steps, self.audio.skip_steps
 
     def perturbation(self, name: Pass) -> Perturbation:
         """What a pass changes inside the transformer."""

@@ -58,16 +58,22 @@ class Lora:
     layers: Mapping[str, LowRank]
     """By the published name of the layer, such as `model.diffusion_model.transformer_blocks.0.attn1.to_q`."""
 
+    @property
+    def changes_text(self) -> bool:
+        """Whether it has layers that read the prompt before the transformer does."""
+        return any("embeddings_connector" in name or "text_embedding_projection" in name for name in self.layers)
+
 
 class LoraFusion:
     """The LoRAs that are fused into a model: sets which ones, and brings the model's own bits back.
 
     Subtracting a change would not give the same bits again, so the original weights are kept: on the CPU, where they
-    take no further memory if they are mapped from the checkpoint; those of a model on a GPU are copied to the CPU.
-    Layers with 8-bit weights keep their weights and add the change when they are used.
+    take no further memory if they are mapped from the checkpoint; those of a model on a GPU are copied to the CPU
+    once. Layers with 8-bit weights keep their weights and add the change when they are used. What is fused already is
+    not computed again.
 
     Args:
-        modules: The model; while LoRAs are fused its weights must not be changed by others.
+        modules: The model; after the first LoRA was fused its weights must not be changed by others.
         device: Where the products are computed; None for where each weight lies.
     """
 
@@ -75,6 +81,17 @@ class LoraFusion:
         self._layers = modules.linears()
         self._device = device
         self._originals: dict[str, Tensor] = {}
+        """Of every layer that ever was changed, on the CPU."""
+        self._changed: frozenset[str] = frozenset()
+        self._fused: tuple[tuple[Lora, float], ...] | None = ()
+        """None after a change that did not come to its end."""
+
+    def is_set(self, *loras: tuple[Lora, float]) -> bool:
+        """Whether exactly these are fused."""
+        wanted = [(lora, strength) for lora, strength in loras if strength]
+        if self._fused is None or len(wanted) != len(self._fused):
+            return False
+        return all(a[0] is b[0] and a[1] == b[1] for a, b in zip(wanted, self._fused, strict=True))
 
     def set(self, *loras: tuple[Lora, float]) -> None:
         """Fuse exactly these LoRAs, each with its strength; without any, the model is as it was loaded.
@@ -87,31 +104,40 @@ class LoraFusion:
             self._check(lora)
             if not math.isfinite(strength):
                 raise ValueError(f"the strength of {lora.path.name} is {strength}; expected a finite number")
-        self._restore()
-        active = [(lora, strength) for lora, strength in loras if strength]
-        for name in sorted({name for lora, _ in active for name in lora.layers}):
+        if self.is_set(*loras):
+            return
+        active = tuple((lora, strength) for lora, strength in loras if strength)
+        wanted = frozenset(name for lora, _ in active for name in lora.layers)
+        self._fused = None
+        for name in sorted(self._changed - wanted):
+            self._restore(name)
+        for name in sorted(wanted):
             changes = [(lora.layers[name], strength) for lora, strength in active if name in lora.layers]
             self._fuse(name, *_stacked(changes))
+        self._fused = active
 
     def _fuse(self, name: str, up: Tensor, down: Tensor) -> None:
         layer = self._layers[name]
         if isinstance(layer, Fp8Linear):
             layer.low_rank = (up.to(layer.weight.device), down.to(layer.weight.device))
+            self._changed |= {name}
             return
-        original = layer.weight.data
-        device = self._device or original.device
-        fused = torch.addmm(original.to(device).float(), up.to(device), down.to(device)).to(original)
-        self._originals[name] = original.cpu()
+        place = layer.weight.device
+        original = self._originals[name] if name in self._changed else layer.weight.data
+        device = self._device or place
+        fused = torch.addmm(original.to(device).float(), up.to(device), down.to(device)).to(place, original.dtype)
+        if name not in self._originals:
+            self._originals[name] = original.cpu()
         layer.weight.data = fused.pin_memory() if original.is_pinned() else fused
+        self._changed |= {name}
 
-    def _restore(self) -> None:
-        for name, original in self._originals.items():
-            weight = self._layers[name].weight
-            weight.data = original.to(weight.device)
-        self._originals.clear()
-        for layer in self._layers.values():
-            if isinstance(layer, Fp8Linear):
-                layer.low_rank = None
+    def _restore(self, name: str) -> None:
+        layer = self._layers[name]
+        if isinstance(layer, Fp8Linear):
+            layer.low_rank = None
+        else:
+            layer.weight.data = self._originals[name].to(layer.weight.device)
+        self._changed -= {name}
 
     def _check(self, lora: Lora) -> None:
         known = {name: tuple(layer.weight.shape) for name, layer in self._layers.items()}

@@ -24,13 +24,25 @@ def offload_blocks(modules: Modules, device: torch.device | str) -> "BlockOffloa
     """
     device = torch.device(device)
     blocks = list(modules.transformer.transformer_blocks)
-    waiting = {id(tensor) for block in blocks for layer in _linears(block) for tensor in layer.parameters()}
+    waiting = _waiting(blocks)
     for module in modules.named().values():
         for tensor in (*module.parameters(), *module.buffers()):
             if id(tensor) not in waiting:
                 tensor.data = tensor.data.to(device)
             elif device.type == "cuda":
                 tensor.data = tensor.data.pin_memory()
+    return BlockOffload(blocks, device)
+
+
+def offload_layers(blocks: list[nn.Module], module: nn.Module, device: torch.device) -> "BlockOffload":
+    """Move a module that is on the CPU to a device, all but the linear layers of its blocks.
+
+    Their memory is not page-locked, which would take longer than the few passes that a text needs.
+    """
+    waiting = _waiting(blocks)
+    for tensor in (*module.parameters(), *module.buffers()):
+        if id(tensor) not in waiting:
+            tensor.data = tensor.data.to(device)
     return BlockOffload(blocks, device)
 
 
@@ -115,6 +127,10 @@ class BlockOffload:
         for weight in weights:
             if weight in self._home:
                 weight.data = self._home.pop(weight)
+
+
+def _waiting(blocks: list[nn.Module]) -> set[int]:
+    return {id(tensor) for block in blocks for layer in _linears(block) for tensor in layer.parameters()}
 
 
 def _linears(block: nn.Module) -> list[nn.Module]:

@@ -8,7 +8,7 @@ from ltx2.guidance import Guidance
 from ltx2.perturbation import plan_blocks
 from ltx2.schedule import sigmas_for
 from ltx2.settings import RefineSettings, SamplerName, SamplingSettings, Tiles
-from ltx2.types import AudioLatentShape, VideoLatentShape, VideoPixelShape
+from ltx2.types import TIME_FACTOR, AudioLatentShape, VideoLatentShape, VideoPixelShape
 
 MAX_SEED = 2**63 - 1
 
@@ -28,6 +28,8 @@ class StagePlan(NamedTuple):
     keeps_audio: bool
     """Whether the audio of the stage before is shown as it is."""
     tiles: Tiles | None = None
+    frame_step: int = 1
+    """Frames of the clip from one frame of this stage to the next."""
 
 
 def plan_stages(
@@ -43,22 +45,38 @@ def plan_stages(
     Raises:
         ValueError: A size, frame rate, seed, setting or condition that the model cannot run.
     """
-    pixels.validate(stages=1 if settings.refine is None else 2, cell_px=config.video_vae.spatial_factor)
+    refine = settings.refine
+    pixels.validate(stages=1 if refine is None else 2, cell_px=config.video_vae.spatial_factor)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
     conditions.validate(pixels)
-    if settings.refine is None:
+    if refine is None:
         stages = [_first(config, pixels, settings, conditions)]
     else:
         if conditions.video is not None:
             raise ValueError("the video is given: there is nothing to refine; use settings without a second stage")
-        half = pixels._replace(height=pixels.height // 2, width=pixels.width // 2)
-        refine = _second(config, pixels, settings.refine, conditions)
-        stages = [_first(config, half, settings, conditions), refine]
+        second = _second(config, pixels, refine, conditions)
+        first = _first(config, _half(pixels, frames=refine.double_frames), settings, conditions)
+        # Both stages have the whole clip's sound: half the frames at half the rate last one frame longer.
+        stages = [first._replace(audio=second.audio, frame_step=2 if refine.double_frames else 1), second]
     for stage in stages:
         perturbations = [stage.guidance.perturbation(name) for name in stage.guidance.passes]
         plan_blocks(perturbations, num_layers=config.transformer.num_layers)
     return tuple(stages)
+
+
+def _half(pixels: VideoPixelShape, *, frames: bool) -> VideoPixelShape:
+    """Half the height and width; with `frames`, also every other frame."""
+    small = pixels._replace(height=pixels.height // 2, width=pixels.width // 2)
+    if not frames:
+        return small
+    step = 2 * TIME_FACTOR
+    if pixels.frames % step != 1 or pixels.frames < step:
+        below = max((pixels.frames - 1) // step, 1) * step + 1
+        raise ValueError(
+            f"num_frames is {pixels.frames}; with double_frames it must be {step}k + 1: use {below} or {below + step}"
+        )
+    return small._replace(frames=(pixels.frames + 1) // 2, fps=pixels.fps / 2)
 
 
 def _first(
@@ -73,7 +91,7 @@ def _first(
         sigmas=sigmas_for(settings.schedule, settings.steps, video.token_count),
         guidance=conditions.guidance(settings.guidance),
         sampler=settings.sampler,
-        lora_strength=settings.lora_strength,
+        lora_strength=settings.lora_strength or 0.0,
         keeps_audio=conditions.audio is not None,
     )
 
@@ -88,7 +106,7 @@ def _second(config: LTX2Config, pixels: VideoPixelShape, settings: RefineSetting
         sigmas=sigmas_for(settings.sigmas, len(settings.sigmas) - 1, video.token_count),
         guidance=conditions.guidance(settings.guidance),
         sampler=settings.sampler,
-        lora_strength=settings.lora_strength,
+        lora_strength=settings.lora_strength or 0.0,
         keeps_audio=conditions.audio is not None or settings.audio == "keep",
         tiles=settings.tiles,
     )

@@ -1,7 +1,7 @@
 """How a clip is sampled, and the settings that make up each named pipeline."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ltx2.guidance import HQ, TEXT_AND_MODALITY, UNGUIDED, Guidance
@@ -49,15 +49,18 @@ class RefineSettings:
     """Falling noise levels to 0; the first is how much noise is added."""
     guidance: Guidance = UNGUIDED
     sampler: SamplerName = "euler"
-    lora_strength: float = 1.0
-    """Of the distilled LoRA during this stage; 0 for weights that need none."""
+    lora_strength: float | None = 1.0
+    """Of the pipeline's LoRA during this stage; 0 for weights that need none; None as in `SamplingSettings`."""
     audio: AudioMode = "refine"
     tiles: Tiles | None = None
     """Refine in tiles, to bound memory; None for all at once."""
+    double_frames: bool = False
+    """The first stage samples half the frames too, at half the frame rate; a temporal upsampler doubles them."""
 
     def __post_init__(self) -> None:
         _check("sampler", self.sampler, get_args(SamplerName))
         _check("audio", self.audio, get_args(AudioMode))
+        _check_skipping(self.guidance, self.sampler)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +72,9 @@ class SamplingSettings:
     schedule: ScheduleName | tuple[float, ...] = "ltx2"
     """A schedule's name, or the sigmas themselves (`steps + 1` values that fall to 0)."""
     sampler: SamplerName = "euler"
-    lora_strength: float = 0.0
-    """Of the distilled LoRA during the first (or only) stage."""
+    lora_strength: float | None = None
+    """Of the pipeline's LoRA during the first (or only) stage. None: 0 where the other stage says a strength, else 1,
+    so that a LoRA that is loaded is used."""
     refine: RefineSettings | None = None
     """Sample at half height and width first, then refine at full size; None for one stage."""
     batch_passes: bool | None = None
@@ -79,6 +83,28 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         _check("sampler", self.sampler, get_args(SamplerName))
+        _check_skipping(self.guidance, self.sampler)
+
+    def resolved(self, *, has_lora: bool) -> "SamplingSettings":
+        """The same settings with a number for each LoRA strength that was left open.
+
+        Args:
+            has_lora: Whether there is a LoRA to fuse.
+        """
+        refine = self.refine
+        said = self.lora_strength is not None or (refine is not None and refine.lora_strength is not None)
+        default = 1.0 if has_lora and not said else 0.0
+        if refine is not None and refine.lora_strength is None:
+            refine = replace(refine, lora_strength=default)
+        strength = default if self.lora_strength is None else self.lora_strength
+        return replace(self, lora_strength=strength, refine=refine)
+
+
+def _check_skipping(guidance: Guidance, sampler: SamplerName) -> None:
+    if any(guidance.skip_steps) and sampler != "euler":
+        raise ValueError(
+            f"skip_steps {max(guidance.skip_steps)} with sampler {sampler}; steps are skipped by euler only"
+        )
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -93,7 +119,7 @@ PIPELINES: Mapping[str, SamplingSettings] = {
     "distilled": SamplingSettings(steps=_DISTILLED_STEPS, guidance=UNGUIDED, schedule="distilled"),
     "two-stage": SamplingSettings(refine=RefineSettings()),
     "distilled-two-stage": SamplingSettings(
-        steps=_DISTILLED_STEPS, guidance=UNGUIDED, schedule="distilled", refine=RefineSettings(lora_strength=0.0)
+        steps=_DISTILLED_STEPS, guidance=UNGUIDED, schedule="distilled", refine=RefineSettings(lora_strength=None)
     ),
     "hq": SamplingSettings(
         steps=15,

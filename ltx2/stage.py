@@ -76,7 +76,7 @@ class StageState(NamedTuple):
         return Latents(self.video.keep(x.video), self.audio.keep(x.audio))
 
 
-def guide_positions(shape: VideoLatentShape, frame: int, fps: Fraction, device: torch.device | str = "cpu") -> Tensor:
+def guide_positions(shape: VideoLatentShape, frame: float, fps: Fraction, device: torch.device | str = "cpu") -> Tensor:
     """Bounds `(1, 3, h * w, 2)` of a picture's tokens: the one pixel frame it stands for, the whole image plane."""
     positions = video_positions(shape._replace(frames=1), fps, device)
     positions[:, 0] = torch.tensor((frame, frame + 1), dtype=torch.float32, device=device) / float(fps)

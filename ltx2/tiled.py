@@ -15,7 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ltx2.denoise import GuidedDenoiser
+from ltx2.denoise import BOTH, GuidedDenoiser
 from ltx2.rope import RotaryTable, StreamRope, middle
 from ltx2.sample import Latents
 from ltx2.settings import Tiles
@@ -134,23 +134,23 @@ class TiledDenoiser:
         self.nfe = 0
         """Transformer passes so far, each on the tokens of one tile."""
 
-    def __call__(self, x: Latents, sigma: float) -> Latents:
-        """Guided estimate of the clean latents of the whole clip, float32."""
+    def __call__(self, x: Latents, sigma: float, runs: Sequence[bool] = BOTH) -> Latents:
+        """Guided estimate of the clean latents of the whole clip, float32; `runs` as for `GuidedDenoiser`."""
         video, audio = torch.zeros_like(x.video), torch.zeros_like(x.audio)
         for tile in self._tiles:
-            denoised = self._denoise(tile, x, sigma)
+            denoised = self._denoise(tile, x, sigma, runs)
             video.index_add_(1, tile.tokens, denoised.video * tile.video_weights)
             audio += denoised.audio * tile.audio_weights
         return Latents(video, audio)
 
-    def _denoise(self, tile: Tile, x: Latents, sigma: float) -> Latents:
+    def _denoise(self, tile: Tile, x: Latents, sigma: float, runs: Sequence[bool]) -> Latents:
         video_mask, audio_mask = self._masks
         denoiser = self._denoiser.at(
             video_rope=rope_at(self._ropes[0], tile.tokens),
             audio_rope=self._ropes[1],
             masks=(None if video_mask is None else video_mask[:, tile.tokens], audio_mask),
         )
-        denoised = denoiser(Latents(x.video[:, tile.tokens], x.audio), sigma)
+        denoised = denoiser(Latents(x.video[:, tile.tokens], x.audio), sigma, runs)
         self.nfe += denoiser.nfe
         return denoised
 

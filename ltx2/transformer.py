@@ -102,14 +102,17 @@ class LTX2Transformer(nn.Module):
             v, a = block(v, a, video_state, audio_state, block_plan)
         return self._leave(self._video_ends(), video_state, v), self._leave(self._audio_ends(), audio_state, a)
 
-    def compile_blocks(self) -> None:
+    def compile_blocks(self, backend: str = "inductor") -> None:
         """Compile the blocks with `torch.compile`: slow to start, the same result up to rounding.
 
         One kind of block is compiled, not the whole model, which takes a minute where that would take many. Needs a C++
         compiler (CPU) or Triton (GPU).
+
+        Args:
+            backend: Of `torch.compile`.
         """
         for block in self.transformer_blocks:
-            block.compile()
+            block.compile(backend=backend)
 
     def _blocks(self) -> list[Block]:
         return [cast("Block", block) for block in self.transformer_blocks]

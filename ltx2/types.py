@@ -145,3 +145,9 @@ class AudioVideo:
     """Network function evaluations: transformer passes per sample, guidance passes and tiles counted one by one."""
     nfe_refine: int = 0
     """Those of them at full size, in the second of two stages."""
+    prompt_tokens: int = 0
+    """Of the prompt, with `<bos>`, before it was cut to what the model reads."""
+    lost_tokens: tuple[int, ...] = ()
+    """How many were cut off the prompt and, where the guidance reads one, the negative prompt."""
+    prompts_encoded: int = 0
+    """Prompts that were encoded for this clip; 0 where they were known from the clip before."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from ltx2.config import VideoVAEConfig
+from ltx2.free_memory import free_bytes
 from ltx2.streaming import Axis, Streaming
 from ltx2.types import VideoLatentShape
 
@@ -43,12 +44,14 @@ def plan_decode(
     return next((way for way in ways if peak(way) <= budget_bytes), min(ways, key=peak))
 
 
+def least_decode_bytes(config: VideoVAEConfig, shape: VideoLatentShape, dtype: torch.dtype) -> int:
+    """Of the smallest slices."""
+    return min(decode_peak_bytes(config, shape, dtype, Streaming(axis=axis, size=size)) for axis, size in _SIZES)
+
+
 def decode_budget_bytes(device: torch.device) -> int:
-    """`DEFAULT_BYTES`; on a GPU no more than half of what is free, since kernels need workspace too."""
-    if device.type != "cuda":
-        return DEFAULT_BYTES
-    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return min(DEFAULT_BYTES, free // 2)
+    """`DEFAULT_BYTES`; on a GPU half of what is free, since kernels need workspace too."""
+    return free_bytes(device) // 2 if device.type == "cuda" else DEFAULT_BYTES
 
 
 def decode_peak_bytes(

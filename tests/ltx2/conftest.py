@@ -32,17 +32,22 @@ def diffusers() -> ModuleType:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Adds up the memory of all tensors made under it (also on the meta device) and keeps the peak."""
+    """Adds up the memory of all tensors made under it (also on the meta device) and keeps the peak.
 
-    def __init__(self):
+    Views of the weights of the given modules are not counted.
+    """
+
+    def __init__(self, *modules):
         super().__init__()
         self.live, self.peak = {}, 0
+        self.weights = {StorageWeakRef(x.untyped_storage()).cdata for m in modules for x in m.state_dict().values()}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, torch.Tensor)):
             reference = StorageWeakRef(storage)
-            self.live[reference.cdata] = (reference, storage.nbytes())
+            if reference.cdata not in self.weights:
+                self.live[reference.cdata] = (reference, storage.nbytes())
         self.live = {key: value for key, value in self.live.items() if not value[0].expired()}
         self.peak = max(self.peak, sum(nbytes for _, nbytes in self.live.values()))
         return out

@@ -69,6 +69,7 @@ def test_default_clip(pipeline: Pipeline) -> None:
 
 
 def test_stages(pipeline: Pipeline) -> None:
+    pipeline.prompts.forget()
     stages = generate(pipeline).stages
     assert [stage.name for stage in stages] == [
         "text_encoding",

@@ -31,6 +31,7 @@ from ltx2.denoise import GuidedDenoiser
 from ltx2.lora import load_lora
 from ltx2.nano import UPSAMPLER_NAME, write_untrained
 from ltx2.pipeline import find_upsampler
+from ltx2.prompts import PromptEncoder
 from ltx2.rope import audio_positions, video_positions
 from ltx2.sample import Latents, NoiseSource, sample_euler
 from ltx2.text import TextEmbeddings
@@ -42,6 +43,7 @@ SMALL = Tiles(frames=2, height=3, width=3, overlap_frames=1, overlap=2)
 REFINE = RefineSettings(lora_strength=0.0)
 ONE = SamplingSettings(steps=2)
 TWO = SamplingSettings(steps=2, refine=REFINE)
+CONNECTOR = "model.diffusion_model.audio_embeddings_connector.transformer_1d_blocks.0.attn1.to_q"
 generator = torch.Generator().manual_seed(0)
 PICTURE = torch.randint(0, 256, (50, 70, 3), generator=generator, dtype=torch.uint8)
 SOUND = GivenAudio(waveform=torch.rand(2, 20000, generator=generator) - 0.5, rate_hz=44100)
@@ -101,6 +103,7 @@ def test_each_named_pipeline_makes_the_same_clip_of_a_seed_again(
     pipeline: Pipeline, another: Pipeline, name: str
 ) -> None:
     settings = quick(PIPELINES[name])
+    pipeline.prompts.forget()
     clip = generate(pipeline, settings)
     assert clip.video.shape == (FRAMES, SIDE, SIDE, 3)
     assert clip.waveform.shape == (2, 240 * (4 * 9 - 3))
@@ -235,11 +238,58 @@ def test_the_lora_is_fused_for_its_stage_only(folder: Path, lora: Path) -> None:
     half = latents(pipeline, replace(TWO, refine=replace(REFINE, lora_strength=0.5)))
     first = latents(pipeline, replace(TWO, lora_strength=1.0))
     assert len({x.video.sum().item() for x in (plain, fused, half, first)}) == 4
-    assert torch.equal(weight, before)
     assert torch.equal(latents(pipeline, TWO).video, plain.video)
+    assert torch.equal(weight, before)
     with pytest.raises(RuntimeError, match="stopped"):
         generate(pipeline, replace(ONE, lora_strength=1.0), callback=stop)
+    assert not torch.equal(weight, before)
+    assert torch.equal(latents(pipeline, TWO).video, plain.video)
+    generate(pipeline, replace(ONE, lora_strength=1.0))
+    pipeline.unfuse()
     assert torch.equal(weight, before)
+
+
+def test_a_lora_that_is_loaded_is_used_unless_settings_say_a_strength(folder: Path, lora: Path) -> None:
+    pipeline = Pipeline.load(folder, lora=lora)
+    plain, full = (latents(pipeline, replace(ONE, lora_strength=s)).video for s in (0.0, 1.0))
+    assert torch.equal(latents(pipeline, ONE).video, full)
+    assert not torch.equal(plain, full)
+    both = replace(TWO, refine=replace(REFINE, lora_strength=None))
+    said = replace(TWO, lora_strength=1.0, refine=replace(REFINE, lora_strength=1.0))
+    assert torch.equal(latents(pipeline, both).video, latents(pipeline, said).video)
+    for name, strengths in (("two-stage", (0.0, 1.0)), ("distilled-two-stage", (1.0, 1.0)), ("hq", (0.25, 0.5))):
+        settings = PIPELINES[name].resolved(has_lora=True)
+        assert (settings.lora_strength, settings.refine.lora_strength) == strengths
+    assert PIPELINES["distilled-two-stage"].resolved(has_lora=False).refine.lora_strength == 0.0
+
+
+def test_adapters_are_fused_in_every_stage_beside_the_lora(folder: Path, lora: Path) -> None:
+    pipeline = Pipeline.load(folder, adapters=[(lora, 0.5)])
+    expected = latents(Pipeline.load(folder, lora=lora), replace(ONE, lora_strength=0.5))
+    assert torch.equal(latents(pipeline, ONE).video, expected.video)
+    twice = Pipeline.load(folder, lora=lora, adapters=[(lora, 0.5)])
+    sum_of_both = latents(Pipeline.load(folder, lora=lora), replace(ONE, lora_strength=0.75)).video
+    found = latents(twice, replace(ONE, lora_strength=0.25)).video
+    torch.testing.assert_close(found, sum_of_both, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["text_embedding_projection.aggregate_embed", CONNECTOR])
+def test_a_lora_may_change_how_prompts_are_read(folder: Path, tmp_path: Path, name: str) -> None:
+    weight = Pipeline.load(folder).modules.linears()[name].weight
+    draw = torch.Generator().manual_seed(3)
+    key = f"{name.removeprefix('model.')}.lora_"
+    pair = {f"{key}A.weight": torch.randn(2, weight.shape[1], generator=draw) / weight.shape[1] ** 0.5}
+    pair[f"{key}B.weight"] = torch.randn(weight.shape[0], 2, generator=draw)
+    save_file(pair, tmp_path / "lora.safetensors")
+    pipeline = Pipeline.load(folder, lora=tmp_path / "lora.safetensors")
+    plain, full = (latents(pipeline, replace(ONE, lora_strength=s)) for s in (0.0, 1.0))
+    assert not torch.equal(plain.video, full.video)
+    assert not torch.equal(plain.audio, full.audio)
+    assert torch.equal(plain.video, latents(Pipeline.load(folder), ONE).video)
+    stages = replace(TWO, lora_strength=0.0, refine=replace(REFINE, lora_strength=1.0))
+    found = latents(pipeline, stages).video
+    assert not torch.equal(found, latents(pipeline, TWO).video)
+    assert torch.equal(found, latents(Pipeline.load(folder, lora=tmp_path / "lora.safetensors"), stages).video)
 
 
 def stop(progress: Progress) -> None:
@@ -272,7 +322,7 @@ def test_a_lora_of_another_model_is_refused_at_once(pipeline: Pipeline, tmp_path
 def test_refusals_before_any_work(
     pipeline: Pipeline, settings: SamplingSettings, changes: dict, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pipeline, "_encode", lambda *given: pytest.fail("work was done"))
+    monkeypatch.setattr(PromptEncoder, "__call__", lambda *given, **more: pytest.fail("work was done"))
     with pytest.raises(ValueError, match=message):
         generate(pipeline, settings, **changes)
 
