@@ -19,25 +19,25 @@ from ltx2_reports.store import DamagedError
 Arrays = dict[str, NDArray[np.floating]]
 
 
-def sameness_verdicts(baseline: Run, run: Run, policy: SamenessPolicy) -> list[Verdict]:
+def sameness_verdicts(baseline: Run, run: Run, policy: SamenessPolicy, max_lost: float) -> list[Verdict]:
     """One verdict per extractor whose features both runs hold, and one on latents, as far as the policy asks."""
     verdicts = []
     if policy.feature_cosine is not None:
-        verdicts += _of_features(baseline, run, policy.feature_cosine)
+        verdicts += _of_features(baseline, run, policy.feature_cosine, max_lost)
     if policy.latent_cosine is not None:
         first, second = _latents(baseline), _latents(run)
         title = "latents (kept by `generate --keep-latents`)"
-        verdicts.append(sameness_verdict("same.latents", title, first, second, policy.latent_cosine))
+        verdicts.append(sameness_verdict("same.latents", title, first, second, policy.latent_cosine, max_lost))
     return verdicts
 
 
-def _of_features(baseline: Run, run: Run, least: float) -> list[Verdict]:
+def _of_features(baseline: Run, run: Run, least: float, max_lost: float) -> list[Verdict]:
     pool = ExtractorPool()
     made = []
     for name in EXTRACTORS:
         first, second = (_features(side, name, pool) for side in (baseline, run))
         if first and second:
-            made.append(sameness_verdict(f"same.{name}", f"features by {name}", first, second, least))
+            made.append(sameness_verdict(f"same.{name}", f"features by {name}", first, second, least, max_lost))
     return made or [sameness_verdict("same.features", "features", {}, {}, least)]
 
 

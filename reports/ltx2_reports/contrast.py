@@ -258,7 +258,7 @@ def _contrast(
 
 
 def clip_contrast(paired: Paired, *, primary: bool = False, level: float = LEVEL, shared: bool = False) -> Contrast:
-    """One clip metric; where prompts have noise of their own, interval and p are left open, to be drawn for all at once.
+    """One clip metric; where prompts have noise of their own, interval and p stay open, to be drawn for all at once.
 
     Args:
         paired: values of both sides.

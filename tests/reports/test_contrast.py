@@ -209,7 +209,7 @@ def _shared(seed: int, spread: float = 0.5) -> Callable[[int, str], float]:
 
 def _alike(make_run: MakeRun, **more: Any) -> Contrasts:
     return _compared(
-        make_run, {"metrics": {"m": {"values": _shared(1)}}}, {"metrics": {"m": {"values": _shared(2)}}}, **more
+        make_run, {"metrics": {"m": {"values": _shared(1)}}}, {"metrics": {"m": {"values": _shared(5)}}}, **more
     )
 
 

@@ -190,7 +190,7 @@ def test_timings_are_judged_by_earlier_runs_of_the_same_device(make_run: MakeRun
     assert slow.loss.n == 5
     assert "1 runs of other systems, devices" in slow.why
     assert judged(2.6, [other]).why.startswith(
-        "1 earlier run on this device (1 of other devices or settings), 3 are needed"
+        "1 earlier run of this system on this device (1 of other systems, devices or"
     )
     assert typical(base, "runtime.s", warm_up=1) < 3
     assert typical(base, "runtime.s", warm_up=100) is None

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ltx2_benchmarks.nearest import unknown
@@ -27,6 +28,7 @@ def compare_command(given: Given) -> None:
         if name not in known:
             raise ValueError(unknown("metric", name, known))
     contrasts = contrasts_of(first, second, given, primary=given.primary or PRIMARY, metrics=given.metric or None)
+    contrasts = replace(contrasts, declared=bool(given.primary))
     if not contrasts.contrasts:
         raise ValueError(f"nothing to compare: {'; '.join(contrasts.left_out)}")
     if given.out is not None:

@@ -13,7 +13,7 @@ from ltx2_eval.same_clips import sameness_verdicts
 from ltx2_reports.escape import for_json, for_terminal
 from ltx2_reports.gate import writers
 from ltx2_reports.gate.calibration import Calibration, calibrate, policy_text
-from ltx2_reports.gate.decision import decide
+from ltx2_reports.gate.decision import Decision, decide
 from ltx2_reports.gate.losses import is_timing
 from ltx2_reports.gate.policy import Policy, PolicyFile, read_policy, require_validated
 from ltx2_reports.records import Run, read_run
@@ -27,23 +27,43 @@ def check_command(given: Given) -> None:
     """Judge a run; the exit code is the verdict."""
     reports = [Path(path).expanduser() for path in given.report or ()]
     _check_formats(reports)
-    file = read_policy(Path(given.policy).expanduser())
-    run, baseline = (read_run(Path(path).expanduser()) for path in (given.run, given.against))
-    _require_known(file, run, baseline)
-    notes = _validation_notes(file, given)
-    both = scored(run) & scored(baseline)
-    names = [name for name in file.policy.metrics if name in both and not is_timing(run, name)]
-    decision = decide(
-        contrasts_of(baseline, run, given, metrics=names),
-        file,
-        earlier=[read_run(folder) for path in given.history or () for folder in runs_in(Path(path).expanduser())],
-        checks=sameness_verdicts(baseline, run, file.policy.sameness),
-        notes=notes,
-    )
+    try:
+        decision = _decision(given)
+    except Exception as error:
+        # Whoever reads the reports must not find those of an earlier run, or none, and take that for a verdict.
+        wrong = _as_wrong_use(error)
+        for path in reports:
+            atomic_write(path, writers.error_text(path.suffix, str(wrong)))
+        raise wrong from error
     for path in reports:
         atomic_write(path, _FORMATS[path.suffix](decision))
     print(writers.to_json(decision).rstrip() if given.json else for_terminal(writers.to_text(decision)))
     raise SystemExit(decision.exit_code)
+
+
+def _as_wrong_use(error: Exception) -> ValueError:
+    """Exit code 2, whatever went wrong: 1 means that the run regressed, and nothing else."""
+    if isinstance(error, OSError):
+        return ValueError(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+    if isinstance(error, ValueError):
+        return ValueError(str(error))
+    return ValueError(f"{type(error).__name__}: {error} (--debug prints the traceback)")
+
+
+def _decision(given: Given) -> Decision:
+    file = read_policy(Path(given.policy).expanduser())
+    run, baseline = (read_run(Path(path).expanduser()) for path in (given.run, given.against))
+    _require_known(file, run, baseline)
+    notes = _validation_notes(file, given, run)
+    both = scored(run) & scored(baseline)
+    names = [name for name in file.policy.metrics if name in both and not is_timing(run, name)]
+    return decide(
+        contrasts_of(baseline, run, given, metrics=names),
+        file,
+        earlier=[read_run(folder) for path in given.history or () for folder in runs_in(Path(path).expanduser())],
+        checks=sameness_verdicts(baseline, run, file.policy.sameness, file.policy.max_lost),
+        notes=notes,
+    )
 
 
 def _check_formats(reports: Sequence[Path]) -> None:
@@ -60,7 +80,7 @@ def _require_known(file: PolicyFile, run: Run, baseline: Run) -> None:
             raise ValueError(f"{file.path}: {unknown('metric', name, known)}")
 
 
-def _validation_notes(file: PolicyFile, given: Given) -> list[str]:
+def _validation_notes(file: PolicyFile, given: Given, run: Run) -> list[str]:
     """Obey the file that `validate` wrote: named by option, by the policy, or lying beside the policy."""
     beside = file.path.parent / VALIDATION_FILE
     if not file.policy.metrics:
@@ -73,7 +93,8 @@ def _validation_notes(file: PolicyFile, given: Given) -> list[str]:
         path = beside
     else:
         return ["no validation file: nothing says which metrics are fit to gate (`ltx2-eval validate` makes one)"]
-    return require_validated(file, read_validation(path))
+    protocols = {found.metric.id: found.protocol for found in run.protocols.values()}
+    return require_validated(file, read_validation(path), protocols)
 
 
 def calibrate_command(given: Given) -> None:

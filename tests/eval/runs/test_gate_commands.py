@@ -3,8 +3,10 @@
 import json
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import typer
@@ -34,7 +36,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def runs(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Two runs of noise on six prompts and two seeds, the second with other seeds' noise; nothing of them is timed."""
+    """Two equal runs of noise on four prompts and two seeds; nothing of them is timed."""
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     folders = []
     for name in ("old", "new"):
@@ -85,28 +87,77 @@ def test_a_known_metric_that_was_not_scored_does_not_pass(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "said", "code"),
     [
-        (["gate", "new", "--against", "old", "--policy", "absent.toml"], "absent.toml"),
-        (["gate", "new", "--against", "nowhere", "--policy", "gate.toml"], "not a run folder"),
-        (["gate", "new", "--against", "old", "--policy", "gate.toml"], "Did you mean 'brightness'?"),
+        (["gate", "new", "--against", "old", "--policy", "absent.toml"], "absent.toml: No such file", 2),
+        (["gate", "new", "--against", "nowhere", "--policy", "gate.toml"], "not a run folder", 2),
+        (["gate", "new", "--against", "old", "--policy", "gate.toml"], "Did you mean 'brightness'?", 2),
+        (["gate", "new", "--against", "torn", "--policy", "good.toml"], "torn/run.json", 2),
         (
             ["gate", "new", "--against", "old", "--policy", "gate.toml", "--report", "x.pdf"],
             "expected a name that ends",
+            2,
         ),
-        (["compare", "old", "new", "--primary", "brightnes"], "Did you mean 'brightness'?"),
-        (["compare", "old", "new", "--metric", "fvd"], "not scored in A and B"),
-        (["gate", "calibrate", "old", "new"], "hold the same clips"),
+        (["compare", "old", "new", "--primary", "brightnes"], "Did you mean 'brightness'?", 2),
+        (["compare", "old", "new", "--metric", "fvd"], "not scored in A and B", 2),
+        (["gate", "calibrate", "old", "new"], "hold the same clips", 2),
     ],
 )
 def test_wrong_use_is_one_sentence(
-    command: Any, runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+    command: Any,
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+    code: int,
 ) -> None:
     _policy(tmp_path, "[metrics.brightnes]\nrelative = 0.05\n")
+    (tmp_path / "good.toml").write_text("[metrics.brightness]\nrelative = 0.05\n")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn/run.json").write_text("{")
     monkeypatch.chdir(tmp_path)
-    code, out, err = command(*words)
-    assert code in (1, 2)
-    assert (out, said in err, err.count("\n")) == ("", True, 1)
+    found, out, err = command(*words)
+    assert (found, out, said in err, err.count("\n")) == (code, "", True, 1)
+
+
+def test_a_gate_that_cannot_judge_says_so_in_every_report(
+    command: Any, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    reports = [tmp_path / f"gate.{suffix}" for suffix in ("xml", "md", "json", "sarif")]
+    words = [word for path in reports for word in ("--report", path)]
+    code, _, _ = command("gate", runs[1], "--against", runs[0], "--policy", tmp_path / "absent.toml", *words)
+    assert code == 2
+    assert all("absent.toml: No such file" in path.read_text() for path in reports)
+    assert ElementTree.parse(reports[0]).getroot().get("errors") == "1"
+    assert json.loads(reports[2].read_text())["outcome"] == "error"
+
+
+@pytest.fixture
+def darker(world: Any, noise_model: Any, tmp_path: Path, runs: tuple[Path, Path]) -> Path:
+    """A run of the same prompts and seeds by a system whose pictures are much darker."""
+    model = noise_model()
+    make = model.generate
+
+    def generate(request: Any) -> Any:
+        made = make(request)
+        return replace(made, clip=replace(made.clip, video=made.clip.video // 4))
+
+    model.generate = generate
+    world.go(tmp_path / "dark", model=model)
+    return tmp_path / "dark"
+
+
+def test_a_run_that_differs_regresses_from_the_command_line(
+    command: Any, runs: tuple[Path, Path], darker: Path, tmp_path: Path
+) -> None:
+    policy = _policy(tmp_path, "[metrics.brightness]\nrelative = 0.05\ndirection = 'same'\n")
+    code, out, _ = command("gate", darker, "--against", runs[0], "--policy", policy)
+    assert (code, "✗ brightness" in out) == (1, True)
+    code, out, _ = command("compare", runs[0], darker, "--json")
+    row = next(row for row in json.loads(out)["metrics"] if row["metric"] == "brightness")
+    assert row["difference"] < 0
+    assert row["noise"] == "own"
 
 
 def _lines(workflow: dict[str, Any]) -> Iterator[list[str]]:
