@@ -1,7 +1,11 @@
-"""Clips -> values: every clip is decoded at most once for all the metrics and features that still miss it."""
+"""Clips -> values: every clip is decoded at most once for all the metrics and features that still miss it.
+
+While one clip is judged the next is decoded in a thread, one ahead: two clips are in memory, however many there are.
+"""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +62,26 @@ class Media:
 
     def __init__(self, path: Path, sha256: str, judge: Judge) -> None:
         self._path, self._sha256, self._judge = path, sha256, judge
+        self._coming: Future[tuple[Clip, None] | tuple[None, Reason]] | None = None
+
+    def decode_in(self, thread: Executor) -> None:
+        """Begin to decode, for `decoded` to wait for."""
+        self._coming = thread.submit(attempt, "decode", self._read)
 
     @functools.cached_property
     def decoded(self) -> tuple[Clip, None] | tuple[None, Reason]:
         """The clip, or why there is none."""
-        return attempt("decode", self._read)
+        return self._coming.result() if self._coming is not None else attempt("decode", self._read)
+
+    def forget(self) -> None:
+        """Let go of the clip, which no one asks for any more."""
+        self._coming = None
+        self.__dict__.pop("decoded", None)
+
+    def has_features(self, extractor: str) -> bool:
+        """Whether the cache has them."""
+        pool = self._judge.pool
+        return self._judge.cache.path(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor)).exists()
 
     def features(self, extractor: str) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
         """(k, d) features, from the cache where they are there; a damaged cache is an error of the run."""
@@ -100,27 +119,68 @@ class Media:
 def score_clips(recorder: Recorder, judge: Judge, progress: Progress) -> None:
     """Compute every clip metric of every clip that the run does not have yet, and the features set metrics need."""
     clips = sorted(recorder.run.clips.values(), key=lambda record: record.sample)
-    for done, record in enumerate(clips):
-        progress("score", done, len(clips))
-        for value, entry in _missing_values(recorder, judge, record):
-            recorder.add_value(value, judge.protocols[entry.spec.id], entry.spec)
+    with ThreadPoolExecutor(1) as thread:
+        for done, task in enumerate(_decoding_ahead((_task(recorder, judge, record) for record in clips), thread)):
+            progress("score", done, len(clips))
+            for value, entry in _missing_values(recorder.folder, judge, task):
+                recorder.add_value(value, judge.protocols[entry.spec.id], entry.spec)
     progress("score", len(clips), len(clips))
 
 
-def _missing_values(recorder: Recorder, judge: Judge, record: ClipRecord) -> Iterator[tuple[ValueRecord, MetricEntry]]:
-    media = media_of(recorder.folder, record, judge)
-    wanted = [
-        entry
-        for entry in judge.entries
-        if entry.spec.level == "clip" and not _is_current(recorder, judge, record, entry)
-    ]
-    if wanted and media is not None:
-        _leave_trace(recorder.folder, record, media)
-    for entry in wanted:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Task:
+    """What one clip still lacks."""
+
+    record: ClipRecord
+    media: Media | None
+    wanted: tuple[MetricEntry, ...]
+    """Clip metrics."""
+    extractors: tuple[str, ...]
+    """Whose features set metrics need."""
+
+    @property
+    def reads_the_clip(self) -> bool:
+        """Whether it has to be decoded."""
+        media = self.media
+        return media is not None and (bool(self.wanted) or not all(map(media.has_features, self.extractors)))
+
+
+def _task(recorder: Recorder, judge: Judge, record: ClipRecord) -> _Task:
+    return _Task(
+        record=record,
+        media=media_of(recorder.folder, record, judge),
+        wanted=tuple(
+            entry
+            for entry in judge.entries
+            if entry.spec.level == "clip" and not _is_current(recorder, judge, record, entry)
+        ),
+        extractors=tuple(sorted({e.extractor for e in judge.entries if e.extractor and e.spec.level == "set"})),
+    )
+
+
+def _decoding_ahead(tasks: Iterable[_Task], thread: Executor) -> Iterator[_Task]:
+    """The tasks in order, the clip of each begun to be decoded while the one before is worked on."""
+    previous: _Task | None = None
+    for task in tasks:
+        if task.media is not None and task.reads_the_clip:
+            task.media.decode_in(thread)
+        if previous is not None:
+            yield previous
+        previous = task
+    if previous is not None:
+        yield previous
+
+
+def _missing_values(folder: Path, judge: Judge, task: _Task) -> Iterator[tuple[ValueRecord, MetricEntry]]:
+    record, media = task.record, task.media
+    if task.wanted and media is not None:
+        _leave_trace(folder, record, media)
+    for entry in task.wanted:
         yield _value(record, judge.protocols[entry.spec.id], _outcome(record, media, entry, judge)), entry
     if media is not None:
-        for extractor in sorted({e.extractor for e in judge.entries if e.extractor and e.spec.level == "set"}):
+        for extractor in task.extractors:
             media.features(extractor)  # while the clip is decoded; set metrics read them from the cache
+        media.forget()
 
 
 def _leave_trace(folder: Path, record: ClipRecord, media: Media) -> None:
