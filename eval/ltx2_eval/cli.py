@@ -363,6 +363,18 @@ def pull(
     pull_command(_given(locals()))
 
 
+@weights_app.command("list", epilog="Example: ltx2-eval weights list --profile offline")
+def list_weights(
+    profile: Annotated[str, typer.Option(help="Only those that the metrics of a profile need.")] = "",
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """List the weights there are: size, source, licences of weights and code, and the metrics that need them."""
+    from ltx2_eval.commands.weights import list_command
+
+    list_command(_given(locals()))
+
+
 @weights_app.command(epilog="Example: ltx2-eval weights status --json")
 def status(json: options.Json = False, debug: options.Debug = False) -> None:
     """Show which weights are here, where each comes from, and its licence."""

@@ -27,6 +27,7 @@ OPTIONS = {
     "--price-per-gpu-hour --recipe --repeats --run --size --steps --warmup --weights",
     "list": "--debug --json",
     "doctor": "--debug --json",
+    "weights list": "--debug --json --profile",
     "weights pull": "--debug --json --profile",
     "weights status": "--debug --json",
     "weights verify": "--debug --json",

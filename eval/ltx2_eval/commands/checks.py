@@ -5,9 +5,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ltx2_eval.weights.cache import CACHE_VARIABLE, cache_root
+
+if TYPE_CHECKING:
+    from ltx2_eval.weights import WeightsStatus
 
 _LEAST_DISK_BYTES = 2 * 2**30
 
@@ -16,7 +19,7 @@ class Finding(NamedTuple):
     """The outcome of one check."""
 
     what: str
-    state: Literal["ok", "optional", "missing"]
+    state: Literal["ok", "optional", "damaged", "missing"]
     found: str
     mend: str
 
@@ -82,6 +85,43 @@ def _chromium() -> Finding:
     return Finding(
         "browser for tests", "ok" if path else "optional", path or "none found", "" if path else "install chromium"
     )
+
+
+def metric_findings() -> list[Finding]:
+    """Every metric: ready, or which weights are missing or of another hash, and the command that brings them."""
+    from ltx2_eval import weights
+    from ltx2_eval.metrics.catalogue import catalogue
+    from ltx2_eval.metrics.profiles import weights_of
+
+    states = {state.entry.name: state for state in weights.verify()}
+    return [_metric(name, [states[needed] for needed in weights_of(entry)]) for name, entry in catalogue().items()]
+
+
+def _metric(name: str, needed: "list[WeightsStatus]") -> Finding:
+    what = f"metric {name}"
+    absent = [state.entry.name for state in needed if state.state == "missing"]
+    damaged = [state.entry.name for state in needed if state.state == "damaged"]
+    if not absent and not damaged:
+        return Finding(what, "ok", "ready", "")
+    parts = [f"missing: {', '.join(absent)}"] if absent else []
+    parts += [f"wrong hash: {', '.join(damaged)}"] if damaged else []
+    state: Literal["optional", "damaged"] = "damaged" if damaged else "optional"
+    return Finding(what, state, f"weights {'; '.join(parts)}", f"ltx2-eval weights pull {' '.join(absent + damaged)}")
+
+
+def together(findings: list[Finding]) -> list[Finding]:
+    """Metrics with the same finding in one line, for people."""
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for finding in findings:
+        kind, _, name = finding.what.partition(" ")
+        key = ("metrics", *finding[1:]) if kind == "metric" else tuple(finding)
+        lines.setdefault(key, []).append(name)
+    return [_line(key, names) for key, names in lines.items()]
+
+
+def _line(key: tuple[str, ...], names: list[str]) -> Finding:
+    finding = Finding(*key)  # type: ignore[arg-type]  (a Finding's own fields)
+    return finding._replace(what=f"metrics {', '.join(names)}") if key[0] == "metrics" else finding
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (_python, _packages, _codecs, _cache, _device, _weights, _chromium)

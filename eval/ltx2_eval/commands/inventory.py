@@ -2,16 +2,19 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltx2_benchmarks.nearest import unknown
-from ltx2_eval.commands.checks import CHECKS, Finding
+from ltx2_eval.commands.checks import CHECKS, Finding, metric_findings, together
 from ltx2_eval.commands.options import Given
 from ltx2_reports.escape import for_json, for_terminal
 
+if TYPE_CHECKING:
+    from ltx2_eval.metrics.base import MetricEntry
+
 Rows = list[dict[str, Any]]
 _PIPE_WIDTH = 160
-_FOR_PROGRAMS = ("file", "sha256", "next", "values")
+_FOR_PROGRAMS = ("file", "sha256", "next", "values", "spec", "computed")
 """Left out of the tables for people, which would become too wide."""
 
 
@@ -29,19 +32,19 @@ def list_command(given: Given) -> None:
 
 
 def doctor_command(given: Given) -> None:
-    """Check this machine; exit code 1 if something that `run` needs is missing."""
-    findings = [check() for check in CHECKS]
+    """Check this machine; exit code 1 if something that `run` needs is missing, or weights are damaged."""
+    findings = [*(check() for check in CHECKS), *metric_findings()]
     if given.json:
         print(for_json([finding._asdict() for finding in findings]))
     else:
-        for finding in findings:
+        for finding in together(findings):
             _print_finding(finding)
-    if any(finding.state == "missing" for finding in findings):
+    if any(finding.state in ("missing", "damaged") for finding in findings):
         raise SystemExit(1)
 
 
 def _print_finding(finding: Finding) -> None:
-    mark = {"ok": "ok     ", "optional": "absent ", "missing": "MISSING"}[finding.state]
+    mark = {"ok": "ok     ", "optional": "absent ", "damaged": "DAMAGED", "missing": "MISSING"}[finding.state]
     mend = f"  ->  {finding.mend}" if finding.mend else ""
     print(for_terminal(f"{mark}  {finding.what}: {finding.found}{mend}"))
 
@@ -105,9 +108,26 @@ def _metrics() -> Rows:
             "needs": list(entry.spec.needs),
             "extractor": entry.extractor,
             "what": entry.spec.title,
+            "spec": entry.spec.model_dump(mode="json"),
+            "computed": _computed(entry),
         }
         for entry in catalogue().values()
     ]
+
+
+def _computed(entry: "MetricEntry") -> dict[str, Any]:
+    """What its protocol will hold, as far as it is known before a run."""
+    import dataclasses
+
+    from ltx2_eval.extractors.catalogue import EXTRACTORS
+
+    extractor = dataclasses.asdict(EXTRACTORS[entry.extractor]) if entry.extractor else None
+    return {
+        "implementation": entry.implementation,
+        "aggregation": entry.aggregation,
+        "settings": entry.settings,
+        "extractor": extractor,
+    }
 
 
 def _extractors() -> Rows:

@@ -15,6 +15,37 @@ def pull_command(given: Given) -> None:
     _show(weights.pull(given.names or (), profile_name=given.profile or None, announce=note), given)
 
 
+def list_command(given: Given) -> None:
+    """List all entries, or those of a profile, with what a user decides by before fetching."""
+    from ltx2_eval.metrics.catalogue import catalogue
+    from ltx2_eval.metrics.profiles import weights_of
+
+    chosen = weights.profile(given.profile) if given.profile else [item.name for item in weights.lock().weights]
+    users: dict[str, list[str]] = {name: [] for name in chosen}
+    for metric, entry in catalogue().items():
+        for name in weights_of(entry):
+            users.get(name, []).append(metric)
+    found = [
+        {
+            "name": item.name,
+            "title": item.title,
+            "size": item.size,
+            "from": _origin(item),
+            "licence": item.licence,
+            "code_licence": item.code_licence,
+            "source": item.source,
+            "metrics": users[item.name],
+        }
+        for item in map(weights.entry, chosen)
+    ]
+    if given.json:
+        print(for_json(found))
+        return
+    for row, item in zip(found, map(weights.entry, chosen), strict=True):
+        size = f"{item.size / 1e6:.0f} MB" if item.size else "size unknown"
+        print(for_terminal(f"{item.name:22} {item.licence:18} {size:>12}  {row['from']}: {item.title}"))
+
+
 def status_command(given: Given) -> None:
     """Show all entries."""
     _show(weights.status(), given)
@@ -34,7 +65,7 @@ def rows(states: list[weights.WeightsStatus] | None = None) -> list[dict[str, An
         {
             "name": state.entry.name,
             "state": state.state,
-            "from": state.entry.package or state.entry.repository or "bundled",
+            "from": _origin(state.entry),
             "file": state.entry.file,
             "licence": state.entry.licence,
             "sha256": (state.sha256 or "unknown until first pull")[:24],
@@ -42,6 +73,10 @@ def rows(states: list[weights.WeightsStatus] | None = None) -> list[dict[str, An
         }
         for state in (weights.status() if states is None else states)
     ]
+
+
+def _origin(item: weights.Entry) -> str:
+    return item.package or item.repository or "bundled"
 
 
 def _show(states: list[weights.WeightsStatus], given: Given) -> None:

@@ -26,6 +26,11 @@ def with_floors(entries: Iterable[MetricEntry]) -> Iterator[MetricEntry]:
             yield _derived(entry, MARGIN)
 
 
+def is_derived(entry: MetricEntry) -> bool:
+    """Whether it is the floor or the margin of another metric."""
+    return entry.pairs is not None and entry.spec.level == "set"
+
+
 def _derived(entry: MetricEntry, gives: str) -> MetricEntry:
     low, high = -1.0, 1.0
     is_floor = gives == FLOOR

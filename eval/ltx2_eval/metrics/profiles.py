@@ -3,16 +3,27 @@
 from collections.abc import Iterable
 
 from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.floor import is_derived
 
 FREE_LICENCES = frozenset(
     {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "BSD", "ISC", "CC0-1.0", "CC-BY-4.0", "Unlicense"}
 )
 """Licences that allow commercial use. Any other text, an unknown one too, does not count as one."""
 
-CHOICE = ("fvd", "kvd", "fad_soundnet", "kad_soundnet", "clip_tv", "clap_ta")
+CHOICE = (
+    *("fvd", "kvd", "fad_soundnet", "kad_soundnet", "fad_vggish", "kad_clap", "clip_tv", "clap_ta"),
+    *("subject_consistency", "background_consistency", "dynamic_degree", "aesthetic"),
+    *("desync", "desync_signed_s", "sync_accuracy", "audiobox_pq", "audiobox_ce", "dnsmos_ovrl", "speech_wer"),
+)
 """What an expert looks at first; `default` adds the checks that need no weights, and drops what is not free."""
 
-PUBLISHED = ("fvd", "kvd", "clip_tv", "clap_ta")
+PUBLISHED = (
+    *("fvd", "fvd_videogpt", "kvd", "kvd_videogpt", "cd_fvd", "fad_vggish", "fd_panns", "fd_passt", "fad_clap"),
+    *("is_panns", "is_passt", "kl_panns", "kl_passt", "clip_tv", "clap_ta", "clap_ta_630k", "ib_tv", "ib_ta", "ib_av"),
+    *("avh_score", "javis_score", "av_align", "desync", "desync_expected", "lse_d", "lse_c", "aesthetic"),
+    *("subject_consistency", "background_consistency", "dynamic_degree", "speech_wer"),
+    *("audiobox_ce", "audiobox_cu", "audiobox_pc", "audiobox_pq", "dnsmos_ovrl"),
+)
 """What published tables use, whatever its licence."""
 
 _DEMO = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
@@ -40,12 +51,17 @@ def profiles_of(entries: Iterable[MetricEntry]) -> dict[str, tuple[str, ...]]:
     free = [entry.spec.id for entry in general if is_free(entry)]
     return {
         "offline": tuple(entry.spec.id for entry in general if is_packaged(entry)),
-        "default": tuple(name for name in free if name in CHOICE or name in signal),
+        "default": tuple(entry.spec.id for entry in general if is_free(entry) and _named(entry, (*CHOICE, *signal))),
         "commercial": tuple(free),
-        "paper": tuple(entry.spec.id for entry in general if entry.spec.id in PUBLISHED),
+        "paper": tuple(entry.spec.id for entry in general if _named(entry, PUBLISHED)),
         "nano": (*_DEMO, *world, *signal),
         "dsp": tuple(signal),
     }
+
+
+def _named(entry: MetricEntry, names: Iterable[str]) -> bool:
+    """Whether it, or the cosine whose floor or margin it is, is among `names`."""
+    return entry.spec.id in names or (is_derived(entry) and entry.settings["of"] in names)
 
 
 def is_of_the_world(entry: MetricEntry) -> bool:
