@@ -7,10 +7,11 @@ Every study goes through the functions that the tables use. A share of 95 % has 
 import argparse
 
 import numpy as np
-from studies import Array, Shape, prompt_effects, run
+from studies import Array, Shape, paired, prompt_effects, run
 
 from ltx2_eval.metrics.kernel import KernelOverClips
 from ltx2_eval.metrics.resampling import draw_counts
+from ltx2_reports.contrast import clip_contrast
 from ltx2_reports.statistics import Interval, Method, centred_interval, mean_intervals, paired_differences
 from ltx2_reports.statistics.sets import SetDraws, set_difference, u_statistic_error
 
@@ -52,6 +53,29 @@ def differences(shape: Shape, prompts: int, seeds: int, studies: int) -> float:
     pairs = [(by_prompt(b), by_prompt(a)) for a, b in zip(first, second, strict=True)]
     made = [found.interval for found in paired_differences(pairs, resamples=RESAMPLES) if found is not None]
     return share(made, 0.05 * shape.mean)
+
+
+SHARED = 0.1
+"""Standard deviation of what all prompts of a seed share, half of that between clips, as on nano (`nano_noise.py`)."""
+
+
+def shared_noise(prompts: int, seeds: int, studies: int) -> list[float]:
+    """Of the difference of two systems, whose seeds share noise: by prompts alone, and as `compare` counts it.
+
+    Seeds are first the same in both systems, which answer them differently, then others.
+    """
+    shape = Shape(name="shared", mean=1.0, prompts=0.2, seeds=0.2, shared=SHARED, skew=1.5)
+    found = []
+    for by_seed in (True, False):
+        random = np.random.default_rng(8)
+        effects = prompt_effects(random, shape, studies, prompts)
+        first, second = run(random, shape, effects, seeds), run(random, shape, effects * 1.05, seeds)
+        pairs = [paired("m", a, b, by_seed=by_seed) for a, b in zip(first, second, strict=True)]
+        columns = [by_prompt(pair.differences[:, None]) for pair in pairs]
+        alone = mean_intervals(columns, resamples=RESAMPLES)
+        counted = [clip_contrast(pair, shared=True).difference for pair in pairs]
+        found += [share(alone, 0.05 * shape.mean), share(counted, 0.05 * shape.mean)]
+    return found
 
 
 def clips(random: np.random.Generator, prompts: int, seeds: int, shift: float) -> Array:
@@ -100,20 +124,46 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=2000)
-    studies = parser.parse_args().studies
-    print(f"{studies} studies, {RESAMPLES} draws\n\n| mean | prompts x seeds | {' | '.join(METHODS)} |")
-    print(f"|---|---|{'---|' * len(METHODS)}")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=None)
+    given = parser.parse_args()
+    studies, wanted = given.studies, given.tables or list(TABLES)
+    print(f"{studies} studies, {RESAMPLES} draws")
+    for name in wanted:
+        TABLES[name](studies)
+
+
+def print_means(studies: int) -> None:
+    """Table of means."""
+    print(f"\n| mean | prompts x seeds | {' | '.join(METHODS)} |\n|---|---|{'---|' * len(METHODS)}")
     for shape in SHAPES:
         for prompts in (12, 60):
             line(shape.name, prompts, 4, *(means(shape, prompts, 4, studies, method) for method in METHODS))
+
+
+def print_differences(studies: int) -> None:
+    """Table of differences, prompts with noise of their own."""
     print("\n| paired difference | prompts x seeds | expanded |\n|---|---|---|")
     for shape in SHAPES:
         for prompts in (12, 60):
             line(shape.name, prompts, 4, differences(shape, prompts, 4, studies))
+
+
+def print_shared(studies: int) -> None:
+    """Table of differences where prompts of a seed share noise."""
+    head = "same seeds, prompts alone | same seeds, counted | other seeds, prompts alone | other seeds, counted"
+    print(f"\n| paired difference, noise shared | prompts x seeds | {head} |\n|---|---|---|---|---|---|")
+    for prompts in (12, 60):
+        line("skewed", prompts, 4, *shared_noise(prompts, 4, studies))
+
+
+def print_kad(studies: int) -> None:
+    """Table of kernel audio distances."""
     print("\n| KAD | prompts x seeds | value, U-statistic | difference | value, replicates |\n|---|---|---|---|---|")
     for seeds in (1, 2):
         line(f"shifted by {SHIFT}", 60, seeds, *kernel(60, seeds, SHIFT, studies))
 
+
+TABLES = {"means": print_means, "differences": print_differences, "shared": print_shared, "kad": print_kad}
 
 if __name__ == "__main__":
     main()

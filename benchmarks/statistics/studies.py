@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ltx2_reports.pairing import Paired
+from ltx2_reports.records import Direction, MetricSpec, Protocol
+
 Array = NDArray[np.float64]
 
 
@@ -46,3 +49,51 @@ def run(random: np.random.Generator, shape: Shape, effects: Array, seeds: int) -
     studies, prompts = effects.shape
     clips = draw(random, shape.seeds, shape.skew, (studies, prompts, seeds))
     return effects[:, :, None] + clips + random.normal(0, shape.shared, (studies, 1, seeds))
+
+
+def paired(name: str, first: Array, second: Array, direction: Direction = "up", *, by_seed: bool = False) -> Paired:
+    """Two runs (prompts, seeds) as the product pairs them: by prompt and seed, or by prompt where seeds differ."""
+    metric = MetricSpec(
+        id=name,
+        version=1,
+        title=name,
+        unit="",
+        direction=direction,
+        range=(None, None),
+        level="clip",
+        needs=(),
+        least_n=2,
+        source="simulated",
+        code_licence="",
+        weight_licence=None,
+        cannot_see="",
+    )
+    return Paired(
+        metric=metric,
+        protocol=_PROTOCOL,
+        prompts=tuple(f"{place:04}" for place in range(len(first))),
+        first=first.mean(axis=1),
+        second=second.mean(axis=1),
+        clips=first.size,
+        by_seed=by_seed,
+        excluded=(),
+        lost=0.0,
+        tables=(second - first,) if by_seed else (first, second),
+    )
+
+
+_PROTOCOL = Protocol(
+    metric="simulated",
+    metric_version=1,
+    extractor=None,
+    extractor_version=None,
+    weights_sha256=None,
+    preprocessing=None,
+    decoder="none",
+    sampling="all",
+    aggregation="mean",
+    reference=None,
+    suite="simulated",
+    n=None,
+    settings={},
+)

@@ -220,9 +220,13 @@ def compare(
     "(`check` may be left out)",
 )
 def gate_check(
-    run: Annotated[Path, typer.Argument(help="Run folder to judge.")],
-    against: Annotated[Path, typer.Option(help="Run folder of the baseline; its records are enough.")],
-    policy: Annotated[Path, typer.Option(help="What may be lost of which metric: a .toml file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder to judge, or a folder of `bench`.")],
+    against: Annotated[
+        Path | None, typer.Option(help="Run folder of the baseline, its records are enough; or a folder of `bench`.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="What may be lost of which metric: a .toml file; not needed for `bench`.")
+    ] = None,
     history: Annotated[
         list[Path] | None, typer.Option(help="Earlier runs on this device, for timings; repeat, or a folder of runs.")
     ] = None,

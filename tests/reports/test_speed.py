@@ -1,5 +1,7 @@
 """Is one of two slower: planted slow-downs on noisy, drifting timings, and the interval against scipy."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -18,6 +20,9 @@ from ltx2_reports.bench import (
     rolling_median,
     sessions,
 )
+from ltx2_reports.gate.bench import decide_bench
+from ltx2_reports.gate.policy import default_policy, read_policy
+from ltx2_reports.gate.writers import to_json, to_junit
 from ltx2_reports.records import Reason
 from ltx2_reports.speed import against_history, compare_records, hodges_lehmann, paired_difference
 from ltx2_reports.store import DamagedError
@@ -201,3 +206,48 @@ def test_a_record_has_a_timing_or_a_reason():
         BenchRecord.model_validate({**record().model_dump(), "timing": None})
     with pytest.raises(ValueError, match="reasons exactly where"):
         BenchVerdict(valid=False)
+
+
+def judged(tmp_path, name, *records, against=(), policy=None):
+    for folder, made in ((name, records), *((f"{name}-{i}", side) for i, side in enumerate(against))):
+        with open_bench(tmp_path / folder) as journal:
+            for one in made:
+                append_bench(journal, one)
+    file = default_policy() if policy is None else read_policy(policy, for_bench=True)
+    return decide_bench(tmp_path / name, [tmp_path / f"{name}-{i}" for i in range(len(against))], file)
+
+
+def test_the_gate_judges_a_bench_by_its_history(tmp_path):
+    before = [record(0.1 + 0.0005 * day, session=f"h{day}", day=day) for day in range(1, 6)]
+    slow, same = record(0.13, session="new", day=9), record(0.1012, session="new", day=9)
+    assert judged(tmp_path, "slow", slow, against=[before]).outcome == "regressed"
+    passed = judged(tmp_path, "same", same, against=[before])
+    assert (passed.outcome, passed.exit_code) == ("passed", 0)
+    assert passed.verdicts[0].loss.baseline == pytest.approx(0.1015)
+    assert json.loads(to_json(passed))["baseline"]["system"] == "earlier records"
+    assert 'tests="1" failures="1"' in to_junit(judged(tmp_path, "again", slow, against=[before]))
+    few = judged(tmp_path, "few", slow, against=[before[:2]])
+    assert (few.outcome, "2 earlier records" in few.verdicts[0].why) == ("not enough data", True)
+    other = [one.model_copy(update={"device": BenchDevice(kind="cpu", name="another")}) for one in before]
+    assert judged(tmp_path, "elsewhere", slow, against=[other]).outcome == "not enough data"
+
+
+def test_the_gate_judges_interleaved_sides_and_refuses_wild_ones(tmp_path):
+    slow = [record(side, role=role) for side, role in zip(turns(0.8, 4), "ab", strict=True)]
+    even = [record(side, role=role) for side, role in zip(turns(1.0, 4), "ab", strict=True)]
+    assert judged(tmp_path, "slow", *slow).outcome == "regressed"
+    assert judged(tmp_path, "even", *even).outcome == "passed"
+    wild = judged(tmp_path, "wild", slow[0], slow[1].model_copy(update={"verdict": record(valid=False).verdict}))
+    assert (wild.outcome, "not to be believed: spread: wide" in wild.verdicts[0].why) == ("not enough data", True)
+
+
+def test_a_case_that_cannot_be_timed_any_more_regresses_and_policies_widen(tmp_path):
+    before = [record(0.1, session=f"h{day}", day=day) for day in range(1, 5)]
+    gone = record(0.1, session="new", day=9).model_copy(
+        update={"timing": None, "verdict": None, "reason": Reason(kind="failed", message="no memory", stage="bench")}
+    )
+    lost = judged(tmp_path, "lost", gone, against=[before])
+    assert (lost.outcome, "had 4 before" in lost.verdicts[0].why) == ("regressed", True)
+    (tmp_path / "p.toml").write_text("[speed]\nrelative = 0.5\n")
+    wide = judged(tmp_path, "wide", record(0.13, session="new", day=9), against=[before], policy=tmp_path / "p.toml")
+    assert wide.outcome == "passed"

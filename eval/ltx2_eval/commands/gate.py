@@ -10,12 +10,14 @@ from ltx2_eval.commands.options import Given
 from ltx2_eval.commands.report import runs_in
 from ltx2_eval.metrics.catalogue import catalogue
 from ltx2_eval.same_clips import sameness_verdicts
+from ltx2_reports.bench import is_bench
 from ltx2_reports.escape import for_json, for_terminal
 from ltx2_reports.gate import writers
+from ltx2_reports.gate.bench import bench_folder, decide_bench
 from ltx2_reports.gate.calibration import Calibration, calibrate, policy_text
 from ltx2_reports.gate.decision import Decision, decide
 from ltx2_reports.gate.losses import is_timing
-from ltx2_reports.gate.policy import Policy, PolicyFile, read_policy, require_validated
+from ltx2_reports.gate.policy import Policy, PolicyFile, default_policy, read_policy, require_validated
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.store import atomic_write
 from ltx2_reports.validation import VALIDATION_FILE, read_validation
@@ -51,6 +53,12 @@ def _as_wrong_use(error: Exception) -> ValueError:
 
 
 def _decision(given: Given) -> Decision:
+    bench = bench_folder(Path(given.run).expanduser())
+    if bench is not None:
+        return _bench_decision(bench, given)
+    for name in ("against", "policy"):
+        if given[name] is None:
+            raise ValueError(f"--{name} is needed to judge a run; only records of `bench` are judged without")
     file = read_policy(Path(given.policy).expanduser())
     run, baseline = (read_run(Path(path).expanduser()) for path in (given.run, given.against))
     _require_known(file, run, baseline)
@@ -64,6 +72,20 @@ def _decision(given: Given) -> Decision:
         checks=sameness_verdicts(baseline, run, file.policy.sameness, file.policy.max_lost),
         notes=notes,
     )
+
+
+def _bench_decision(folder: Path, given: Given) -> Decision:
+    """Of records of `bench`: a policy may say how much slower is tolerated, and is not needed."""
+    asked = [Path(path).expanduser() for path in (given.against, *(given.history or ())) if path is not None]
+    others = []
+    for path in asked:
+        found = bench_folder(path)
+        within = [] if found or not path.is_dir() else [child for child in sorted(path.iterdir()) if is_bench(child)]
+        if found is None and not within:
+            raise ValueError(f"{path}: neither a folder of `ltx2-eval bench` nor a folder of such folders")
+        others += within or [found or path]
+    file = default_policy() if given.policy is None else read_policy(Path(given.policy).expanduser(), for_bench=True)
+    return decide_bench(folder, others, file)
 
 
 def _check_formats(reports: Sequence[Path]) -> None:

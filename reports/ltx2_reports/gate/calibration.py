@@ -1,9 +1,9 @@
 """What a gate can see: noise and floors of each metric from repeated runs of one unchanged system (A/A runs).
 
 Two kinds of noise. What differs from prompt to prompt averages out over prompts, and the gate measures it anew in
-every comparison. What all prompts of a run have in common does not: the same seed starts every prompt from the same
-noise, and a machine rounds every clip its own way. No single comparison can see that; repeated runs can, and it becomes
-the floor.
+every comparison. What all prompts of a run have in common does not: a machine rounds every clip its own way, and clips
+from elsewhere may have started from one noise per seed. No single comparison can see that; repeated runs can, and it
+becomes the floor.
 """
 
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def calibrate(runs: Sequence[Run], *, relative: float, policy: Policy) -> Calibr
     names = [c.metric.id for c in pairs[0].contrasts if all(other.of(c.metric.id) is not None for other in pairs)]
     names = [name for name in names if not name.startswith(RUNTIME_PREFIX)]
     noises = [
-        _noise([found for pair in pairs if (found := pair.of(name))], runs, relative, policy, len(names))
+        _noise_in([found for pair in pairs if (found := pair.of(name))], runs, relative, policy, len(names))
         for name in names
     ]
     measured = tuple(noise for noise in noises if noise is not None)
@@ -106,16 +106,33 @@ def _check(runs: Sequence[Run]) -> None:
             )
 
 
-def _noise(
+def _noise_in(
     found: Sequence[Contrast], runs: Sequence[Run], relative: float, policy: Policy, metrics: int
 ) -> Noise | None:
+    table = None if found[0].by_seed else _by_seed(found[0], runs)
+    return noise_of(found, table, runs=len(runs), relative=relative, policy=policy, metrics=metrics)
+
+
+def noise_of(
+    found: Sequence[Contrast], table: Array | None, *, runs: int, relative: float, policy: Policy, metrics: int
+) -> Noise | None:
+    """Of one metric; None where some pair of runs has no error.
+
+    Args:
+        found: contrasts of every pair of the runs.
+        table: (prompts, seeds of all runs) values, where the runs have no seed in common.
+        runs: how many.
+        relative: tolerated loss.
+        policy: see `calibrate`.
+        metrics: that share the chance of a false alarm.
+    """
     errors = [contrast.error for contrast in found if contrast.error is not None]
     if len(errors) < len(found):
         return None
     n, freedom = min(contrast.prompts for contrast in found), min(error.freedom for error in errors)
     error = float(np.sqrt(np.mean([error.value**2 for error in errors])))
     mean = float(np.mean([contrast.first for contrast in found]))
-    floor = _floor(found, runs, error, n)
+    floor = _floor(found, table, runs, error, n)
     absolute = _of_zero(found[0].metric, mean)
     tolerance = max(relative * abs(mean), absolute)
     total, each = float(np.hypot(error, floor / NORMAL_FLOOR)), policy.false_alarm / metrics
@@ -132,15 +149,14 @@ def _noise(
     )
 
 
-def _floor(found: Sequence[Contrast], runs: Sequence[Run], error: float, n: int) -> float:
+def _floor(found: Sequence[Contrast], table: Array | None, runs: int, error: float, n: int) -> float:
     """Bound, with 99 % confidence, on the difference of two runs by what all their prompts have in common."""
     if found[0].noise == "counted":
         return 0.0  # every comparison counts what seeds have in common
     if found[0].by_seed or found[0].set_draws is not None:
         square = float(np.mean([contrast.difference.value**2 for contrast in found]))
-        return _bound(square, error**2, len(runs) - 1, n)
-    table = _by_seed(found[0], runs)
-    return 0.0 if table is None else floor_of_seeds(table, len(runs))
+        return _bound(square, error**2, runs - 1, n)
+    return 0.0 if table is None else floor_of_seeds(table, runs)
 
 
 def floor_of_seeds(table: Array, runs: int) -> float:

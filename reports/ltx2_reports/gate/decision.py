@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from ltx2_reports.contrast import Contrasts
 from ltx2_reports.contrast_render import notes as left_out_notes
@@ -12,12 +14,24 @@ from ltx2_reports.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, overa
 from ltx2_reports.records import Run
 
 
+class Side(NamedTuple):
+    """What was judged, or what it was judged against."""
+
+    system: str
+    folder: Path
+
+    @classmethod
+    def of(cls, run: Run) -> "Side":
+        """A run."""
+        return cls(system=run.header.spec.system, folder=run.folder)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """The verdicts, and what must be said beside them."""
 
-    run: Run
-    baseline: Run
+    run: Side
+    baseline: Side
     policy: PolicyFile
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
@@ -64,8 +78,8 @@ def decide(
     )
     clips = clips_verdict(contrasts.first, contrasts.second, policy)
     return Decision(
-        run=contrasts.second,
-        baseline=contrasts.first,
+        run=Side.of(contrasts.second),
+        baseline=Side.of(contrasts.first),
         policy=file,
         verdicts=(clips, *checks, *judged),
         notes=(*map(in_words, left_out_notes(contrasts)), *notes),

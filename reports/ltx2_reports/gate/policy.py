@@ -57,6 +57,8 @@ class SpeedPolicy(_Strict):
     """With fewer earlier runs nobody knows how much this device varies."""
     warm_up: int = Field(default=1, ge=0)
     """Clips at the beginning of a run whose timings do not count."""
+    relative: float = Field(default=0.05, ge=0)
+    """Tolerated slow-down of every case of a bench, as a share."""
 
 
 class SamenessPolicy(_Strict):
@@ -95,8 +97,8 @@ class PolicyFile:
     """Line of each metric's table, for annotations."""
 
 
-def read_policy(path: Path) -> PolicyFile:
-    """Read and check a policy.
+def read_policy(path: Path, *, for_bench: bool = False) -> PolicyFile:
+    """Read and check a policy; one for the records of `bench` needs no metric.
 
     Raises:
         ValueError: not TOML, an unknown key, a value outside its range, or nothing to judge; names file and key.
@@ -112,9 +114,14 @@ def read_policy(path: Path) -> PolicyFile:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    if not policy.metrics and policy.sameness == SamenessPolicy():
+    if not for_bench and not policy.metrics and policy.sameness == SamenessPolicy():
         raise ValueError(f'{path}: nothing to judge; add a table such as [metrics."av_align"] with absolute = 0.05')
     return PolicyFile(path=path, policy=policy, lines=_lines(text))
+
+
+def default_policy() -> PolicyFile:
+    """For what can be judged without a file: the records of `bench`."""
+    return PolicyFile(path=Path("defaults"), policy=Policy(), lines={})
 
 
 def _lines(text: str) -> dict[str, int]:

@@ -27,7 +27,7 @@ def headline(decision: Decision) -> str:
     """One line: the outcome and between what."""
     counts = [(outcome, sum(verdict.outcome == outcome for verdict in decision.verdicts)) for outcome in _MARKS]
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts if count)
-    against = f"{decision.run.header.spec.system} against {decision.baseline.header.spec.system}"
+    against = f"{decision.run.system} against {decision.baseline.system}"
     return f"{decision.outcome}: {against} ({said})"
 
 
@@ -63,7 +63,7 @@ def facts(decision: Decision) -> dict[str, Any]:
         "outcome": decision.outcome,
         "exit_code": decision.exit_code,
         "policy": str(decision.policy.path),
-        **{name: {"system": run.header.spec.system, "folder": str(run.folder)} for name, run in sides.items()},
+        **{name: {"system": side.system, "folder": str(side.folder)} for name, side in sides.items()},
         "notes": list(decision.notes),
         "verdicts": [_facts(verdict) for verdict in decision.verdicts],
     }

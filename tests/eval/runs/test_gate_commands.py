@@ -92,6 +92,7 @@ def test_a_known_metric_that_was_not_scored_does_not_pass(
         (["gate", "new", "--against", "old", "--policy", "absent.toml"], "absent.toml: No such file", 2),
         (["gate", "new", "--against", "nowhere", "--policy", "gate.toml"], "not a run folder", 2),
         (["gate", "new", "--against", "old", "--policy", "gate.toml"], "Did you mean 'brightness'?", 2),
+        (["gate", "new", "--against", "old"], "--policy is needed to judge a run", 2),
         (["gate", "new", "--against", "torn", "--policy", "good.toml"], "torn/run.json", 2),
         (
             ["gate", "new", "--against", "old", "--policy", "gate.toml", "--report", "x.pdf"],
