@@ -110,7 +110,7 @@ def weights_of(modules: Modules, *, other_bytes: int = 0, is_offloaded: bool, it
         num_blocks=modules.config.transformer.num_layers,
         item_bytes=item,
         other_bytes=other_bytes + sum(sizes),
-        is_fp8=isinstance(layers[0], Fp8Linear),
+        is_fp8=any(isinstance(layer, Fp8Linear) for layer in layers),
         is_offloaded=is_offloaded,
     )
 

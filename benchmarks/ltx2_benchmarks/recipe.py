@@ -41,6 +41,8 @@ class Point(_Strict):
     sizes: dict[str, Size] = {}
     """... or of each; a model that is not named leaves the point out."""
     frames: Annotated[tuple[Frames, ...], Field(min_length=1)]
+    measure: Measure | None = None
+    """Of this point, where it is not the recipe's."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Point":
@@ -91,7 +93,7 @@ class Recipe(_Strict):
     budgets_gib: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Ask for the largest point that fits into each."""
     stop_when_full: bool = False
-    """After a point that does not fit, leave out the model's later ones."""
+    """After a point that does not fit, leave out the model's points that need as much memory or more."""
     quality: bool = False
     """Also measure how far the output is from that of the first model's."""
 

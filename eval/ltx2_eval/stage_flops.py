@@ -1,43 +1,80 @@
 """FLOPs of every stage of a clip: the transformer's in closed form, the others counted on the meta device."""
 
 import functools
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ltx2.checkpoint import Modules, build
-from ltx2.config import LTX2Config
+from ltx2.config import LTX2Config, UpsamplerConfig
 from ltx2.flops import TokenCounts, TransformerFlops, total
-from ltx2.guidance import Guidance
+from ltx2.plan import StagePlan
+from ltx2.tiled import split_axis
 from ltx2.types import AudioLatentShape, VideoLatentShape
-
+from ltx2.upsampler import LatentUpsampler
 
 def clip_flops(
-    config: LTX2Config, video: VideoLatentShape, audio: AudioLatentShape, guidance: Guidance, steps: int
+    config: LTX2Config, plans: Sequence[StagePlan], upsampler: UpsamplerConfig | None = None
 ) -> dict[str, int]:
-    """FLOPs of each stage of one clip in one stage of sampling, by the stages' names.
-
-    The language model is left out (its size is not LTX-2's); decoders are counted without tiles.
+    """FLOPs of each stage of one clip, by the stages' names; decoders are counted whole, without slices.
 
     Args:
         config: The model.
-        video: Latent of one clip.
-        audio: Latent of one clip.
-        guidance: Its passes.
-        steps: Evaluations of the guided model.
+        plans: Of its stages of sampling.
+        upsampler: Between two of them; None where it is not known, and not counted.
     """
-    prompts = 2 if "text" in guidance.passes else 1
-    tokens = TokenCounts(video=video.token_count, audio=audio.token_count, text=config.text.max_tokens)
-    transformer = TransformerFlops(config.transformer, tokens)
-    context = total(transformer.text_context()).total * prompts
+    prompts = 2 if any("text" in plan.guidance.passes for plan in plans) else 1
+    flops = {"connectors": connector_flops(config) * prompts}
+    for plan in plans:
+        flops[plan.name] = sampling_flops(config, plan, prompts)
+    if upsampler is not None and len(plans) > 1:
+        flops["upsample"] = upsample_flops(upsampler, plans[0].video._replace(batch=1))
+    video, audio = plans[-1].video._replace(batch=1), plans[-1].audio._replace(batch=1)
     return {
-        "connectors": connector_flops(config) * prompts,
-        "denoise": context + total(transformer.guided_step(guidance)).total * steps,
-        "video_decode": video_decode_flops(config, video._replace(batch=1)),
-        "audio_decode": audio_decode_flops(config, audio._replace(batch=1)),
-        "vocoder": vocoder_flops(config, audio._replace(batch=1)),
+        **flops,
+        "video_decode": video_decode_flops(config, video),
+        "audio_decode": audio_decode_flops(config, audio),
+        "vocoder": vocoder_flops(config, audio),
     }
+
+
+def sampling_flops(config: LTX2Config, plan: StagePlan, prompts: int) -> int:
+    """Of one stage of sampling: the text's keys and values once, then every evaluation of the guided model."""
+    text, audio = config.text.max_tokens, plan.audio.token_count
+    whole = TransformerFlops(config.transformer, TokenCounts(video=plan.video.token_count, audio=audio, text=text))
+    step = sum(
+        total(
+            TransformerFlops(config.transformer, TokenCounts(video=tokens, audio=audio, text=text)).guided_step(
+                plan.guidance
+            )
+        ).total
+        for tokens in _tokens_at_once(plan)
+    )
+    return total(whole.text_context()).total * prompts + step * plan.evaluations
+
+
+def _tokens_at_once(plan: StagePlan) -> list[int]:
+    """Video tokens of each pass of a step: all at once, or those of one tile after the other."""
+    if plan.tiles is None:
+        return [plan.video.token_count]
+    sizes, shape = plan.tiles, plan.video
+    axes = (
+        split_axis(shape.frames, sizes.frames, sizes.overlap_frames),
+        split_axis(shape.height, sizes.height, sizes.overlap),
+        split_axis(shape.width, sizes.width, sizes.overlap),
+    )
+    return [math.prod(span.end - span.start for span in spans) for spans in itertools.product(*axes)]
+
+
+@functools.cache
+def upsample_flops(config: UpsamplerConfig, shape: VideoLatentShape) -> int:
+    """The latent upsampler on one latent."""
+    with torch.device("meta"):
+        upsampler = LatentUpsampler(config)
+    return _counted(lambda: upsampler(torch.empty(shape.grid_shape, device="meta")))
 
 
 @functools.cache

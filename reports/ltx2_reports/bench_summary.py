@@ -205,9 +205,16 @@ def _budgets(records: Sequence[BenchRecord], recipe: Recipe) -> list[dict[str, A
                     "largest": best.case.name if best else None,
                     "memory_gib": best.estimate.memory_bytes / 2**30 if best and best.estimate else None,
                     "was_run": best.timing is not None if best else None,
+                    "peak_gib": _peak_gib(best),
                 }
             )
     return found
+
+
+def _peak_gib(record: BenchRecord | None) -> float | None:
+    """As measured."""
+    peak = record.timing.device_peak_bytes if record and record.timing else None
+    return None if peak is None else peak / 2**30
 
 
 def _difference(records: Sequence[BenchRecord]) -> dict[str, Any] | None:

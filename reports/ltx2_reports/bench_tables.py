@@ -242,10 +242,11 @@ def _budgets(summary: dict[str, Any]) -> Table:
             found["largest"] or "none of these sizes",
             number(found["memory_gib"], 3),
             {True: "yes", False: "no", None: MISSING_MARK}[found["was_run"]],
+            number(found["peak_gib"], 3),
         )
         for found in summary["budgets"]
     )
-    head = ("model", "budget (GiB)", "largest that fits, by estimate", "need (GiB)", "was run here")
+    head = ("model", "budget (GiB)", "largest that fits, by estimate", "need (GiB)", "was run here", "peak (GiB)")
     return Table(title="The largest clip per budget of memory", head=head, rows=rows)
 
 

@@ -31,6 +31,21 @@ def test_scaling_covers_the_papers_range():
     assert {frames for point in recipe.grid for frames in point.frames} == {81, 121, 241, 481}
 
 
+def test_the_ladder_rises_and_is_timed_often_enough():
+    recipe = load_recipe("vram-ladder")
+    widths = [(*map(int, point.size.split("x")), point.frames[0]) for point in recipe.grid]
+    tokens = [width * height * ((frames - 1) // 8 + 1) for width, height, frames in widths]
+    assert tokens == sorted(set(tokens))
+    assert recipe.timing.repeats >= 5
+    assert any("offload" in model for model in recipe.models)
+    assert any("tiles" in model for model in recipe.models)
+
+
+def test_a_point_may_be_measured_otherwise():
+    recipe = load_recipe("quant")
+    assert {point.measure for point in recipe.grid} == {None, "clip"}
+
+
 def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(GOOD)

@@ -1,12 +1,19 @@
 """The ledger of a clip: what a model says of its work, what the device adds, and reasons for what is not known."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from ltx2 import NANO, TEXT_AND_MODALITY, SamplingSettings
+from ltx2 import LTX2_19B, NANO, UNGUIDED, Conditions, Pipeline, SamplingSettings
+from ltx2.flops import TokenCounts, TransformerFlops, total
+from ltx2.plan import plan_stages
 from ltx2.settings import RefineSettings, Tiles
+from ltx2.types import VideoLatentShape, VideoPixelShape
 from ltx2_eval import ledger as ledger_module
 from ltx2_eval.clip import Clip
 from ltx2_eval.energy import CounterMeter
@@ -14,7 +21,8 @@ from ltx2_eval.ledger import LedgerKeeper
 from ltx2_eval.models.base import Generated, GenerationRequest, Work
 from ltx2_eval.models.ltx2 import LTX2Model
 from ltx2_eval.models.ltx2_work import work_of
-from ltx2_eval.stage_flops import clip_flops
+from ltx2_eval.models.nano_files import untrained_nano_folder
+from ltx2_eval.stage_flops import sampling_flops, video_decode_flops
 from ltx2_reports.records import ClipRecord, Stage
 
 REQUEST = GenerationRequest(
@@ -129,12 +137,36 @@ def test_the_bundled_model_says_what_it_computed():
     assert ClipRecord.model_validate(record.model_dump(mode="json")) == record
 
 
-def test_work_of_one_stage_is_that_of_the_estimate():
-    from ltx2.types import AudioLatentShape, VideoLatentShape
+def fused_linear(x, weight, *_, out_shape=None, **__):
+    return 2 * math.prod(x) * weight[0]
 
-    work = work_of(NANO, SamplingSettings(steps=3), REQUEST, dtype="float32")
-    video, audio = VideoLatentShape(1, 64, 2, 2, 2), AudioLatentShape(1, 2, 9, 16)
-    assert work.flops == clip_flops(NANO, video, audio, TEXT_AND_MODALITY, 3)
+
+def fast_convolution(x, weight, *_, out_shape=None, **__):
+    return conv_flop_count(x, weight, out_shape)
+
+
+FAST = {torch.ops.mkldnn._linear_pointwise: fused_linear, torch.ops.aten.mkldnn_convolution: fast_convolution}
+"""What the CPU runs in place of operations that the counter knows."""
+
+
+def test_work_is_what_pytorch_counts_while_a_clip_is_made():
+    """All of a generation under PyTorch's own counter, less the language model, which is counted alone."""
+    pipeline = Pipeline.load(untrained_nano_folder())
+    sizes = {"num_frames": 9, "height": 64, "width": 64}
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=FAST) as everything:
+        pipeline("a red ball bounces", seed=0, **sizes, settings=SamplingSettings(steps=2))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=FAST) as language:
+        for prompt in ("a red ball bounces", ""):
+            pipeline.text_encoder([prompt])
+    counted = everything.get_total_flops() - language.get_total_flops()
+    work = work_of(NANO, SamplingSettings(steps=2), REQUEST, dtype="float32")
+    assert sum(work.flops.values()) == pytest.approx(counted, rel=0.005)
+
+
+@pytest.mark.parametrize(("rows", "columns", "tflop"), [(16, 24, 60.2), (22, 40, 138.0)])
+def test_the_published_decoders_work(rows, columns, tflop):
+    shape = VideoLatentShape(1, 128, 16, rows, columns)
+    assert video_decode_flops(LTX2_19B, shape) / 1e12 == pytest.approx(tflop, rel=0.005)
 
 
 def test_work_of_two_stages():
@@ -145,5 +177,17 @@ def test_work_of_two_stages():
     assert flops["denoise"] == once["denoise"]
     assert flops["refine"] > 0
     assert flops["video_decode"] > once["video_decode"]
-    tiled = SamplingSettings(steps=3, refine=RefineSettings(tiles=Tiles()))
-    assert "refine" not in work_of(NANO, tiled, request, dtype="float32").flops
+    assert flops["upsample"] > 0
+
+
+def test_tiles_do_the_work_of_their_overlaps_too():
+    """A latent of 2 x 4 x 4 cells in four tiles of 2 x 3 x 3: 72 tokens for 32, and the sound in each of them."""
+    side = 4 * NANO.video_vae.spatial_factor
+    pixels = VideoPixelShape(1, 9, side, side, Fraction(24))
+    refine = RefineSettings(tiles=Tiles(frames=2, height=3, width=3, overlap_frames=1, overlap=2), lora_strength=0.0)
+    settings = SamplingSettings(steps=3, refine=refine)
+    plan = plan_stages(NANO, pixels, seed=0, settings=settings, conditions=Conditions())[1]
+    tile = TransformerFlops(NANO.transformer, TokenCounts(video=18, audio=9, text=NANO.text.max_tokens))
+    text = total(tile.text_context()).total
+    step = total(tile.guided_step(UNGUIDED)).total
+    assert sampling_flops(NANO, plan, 1) == text + 3 * 4 * step

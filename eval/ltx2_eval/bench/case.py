@@ -39,8 +39,9 @@ def cases_of(recipe: Recipe) -> list[Case]:
 
 
 def _cases_of(recipe: Recipe) -> Iterator[Case]:
-    several_steps = recipe.steps if recipe.measure == "clip" else recipe.steps[:1]
     for point in recipe.grid:
+        measure = point.measure or recipe.measure
+        several_steps = recipe.steps if measure == "clip" else recipe.steps[:1]
         for frames in point.frames:
             for model in recipe.models:
                 size = point.size_of(model)
@@ -52,7 +53,7 @@ def _cases_of(recipe: Recipe) -> Iterator[Case]:
                         for batch in recipe.batches:
                             yield Case(
                                 model=model,
-                                measure=recipe.measure,
+                                measure=measure,
                                 width=width,
                                 height=height,
                                 frames=frames,

@@ -9,9 +9,6 @@ from ltx2_eval.bench.case import Case
 from ltx2_reports.bench import BenchEstimate
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-_LARGEST_ACTIVATIONS = 10
-"""Widths of the hidden states that are alive at once: the feed-forward holds the residual, its normalised copy, and
-four widths before and after the activation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +23,9 @@ class Sizes:
     """Of the timed unit, one sample."""
     passes: int
     """Forwards in the timed unit."""
-    rows: int
-    """Forwards of one sample that run as one batch."""
-    hidden: int
-    """Numbers in one sample's hidden states: tokens times width, over the streams."""
-    kept: int = 0
-    """Numbers that one row keeps besides: keys and values of the text, rotary tables."""
     weight_bytes: int
+    memory_bytes: int
+    """Weights and activations on the device at the busiest moment."""
 
 
 def estimate(case: Case, sizes: Sizes, gpu: Gpu | None) -> BenchEstimate:
@@ -45,7 +38,6 @@ def estimate(case: Case, sizes: Sizes, gpu: Gpu | None) -> BenchEstimate:
     work = total(sizes.forward)
     traffic = sizes.weight_bytes + work.moved * width * case.batch
     flops = sizes.unit_flops * case.batch
-    activations = (_LARGEST_ACTIVATIONS * sizes.hidden + sizes.kept) * width * case.batch * sizes.rows
     fields = BenchEstimate(
         parameters=sizes.parameters,
         tokens=sizes.tokens,
@@ -56,7 +48,7 @@ def estimate(case: Case, sizes: Sizes, gpu: Gpu | None) -> BenchEstimate:
         parts={name: part.total for name, part in sizes.forward.items()},
         weight_bytes=sizes.weight_bytes,
         traffic_bytes=traffic,
-        memory_bytes=sizes.weight_bytes + activations,
+        memory_bytes=sizes.memory_bytes,
     )
     return fields if gpu is None else fields.model_copy(update=_roofline(case, flops, traffic * sizes.passes, gpu))
 

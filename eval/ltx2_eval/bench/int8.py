@@ -33,4 +33,4 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(..., in)` to `(..., out)`."""
-        return F.linear(x, self.weight.to(x.dtype) * self.scale.to(x.dtype), self.bias)
+        return F.linear(x, self.weight.to(x.dtype).mul_(self.scale), self.bias)

@@ -1,22 +1,24 @@
 """LTX-2 ready to be timed: a guided step, and a whole clip from prompt to waveform."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-from transformers import Gemma3TextConfig, Gemma3TextModel
+from torch import Tensor, nn
 
-from ltx2 import Latents, Pipeline, SamplingSettings
-from ltx2.checkpoint import build, load
-from ltx2.config import TextConfig
+from ltx2 import Latents, Pipeline
+from ltx2.checkpoint import Modules, build, load
 from ltx2.denoise import GuidedDenoiser
-from ltx2.gemma import GemmaEncoder
+from ltx2.offload import offload_blocks, offload_layers
 from ltx2.rope import audio_positions, video_positions
 from ltx2.sample import NoiseSource
 from ltx2.text import TextEmbeddings
 from ltx2.transformer import LTX2Transformer, StreamInput
+from ltx2.upsampler import LatentUpsampler
+from ltx2_benchmarks.suite import load_suite
 from ltx2_eval.bench.case import Case
+from ltx2_eval.bench.int8 import Int8Linear
+from ltx2_eval.bench.random_encoder import random_encoder
 from ltx2_eval.bench.random_weights import materialise
 
 if TYPE_CHECKING:
@@ -24,18 +26,8 @@ if TYPE_CHECKING:
     from ltx2_eval.bench.ltx2_model import LTX2Bench
 
 _SIGMA, _SIGMA_NEXT = 0.909375, 0.725
-_PROMPT_TOKENS = 60
 _INPUTS = 4
 """Drawn before the clock runs: noise comes from the CPU, which would be timed with a fast GPU's step."""
-_GEMMA_12B: dict[str, Any] = {
-    "num_attention_heads": 16,
-    "num_key_value_heads": 8,
-    "head_dim": 256,
-    "intermediate_size": 15360,
-    "sliding_window": 1024,
-    "vocab_size": 262_208,
-}
-"""Gemma 3 12B; its width and depth stand in LTX-2's own configuration."""
 
 
 class LTX2Step:
@@ -109,14 +101,17 @@ class LTX2Clip:
         self._case = case
         dtype = getattr(torch, case.dtype)
         self._pipeline = _pipeline(model, device.torch_device, dtype)
-        self._settings = SamplingSettings(steps=case.steps, guidance=model.guidance)
+        self._pipeline.prompts.kept = 0  # peers read both prompts for every clip
+        self._settings = model.sampling(case)
+        self._prompts = [prompt.text for prompt in load_suite("world").prompts]
         self._stages: dict[str, float] = {}
 
     def run(self, index: int) -> tuple[Any, ...]:
         """Picture and sound."""
         case = self._case
+        self._pipeline.prompts.forget()  # a user's next prompt is a new one
         made = self._pipeline(
-            f"a red ball bounces {index} times",
+            self._prompts[index % len(self._prompts)],
             seed=index,
             num_frames=case.frames,
             height=case.height,
@@ -133,64 +128,57 @@ class LTX2Clip:
 
 
 def _transformer(model: "LTX2Bench", device: torch.device, dtype: torch.dtype) -> LTX2Transformer:
+    home = torch.device("cpu") if model.kept_on_host else device
     if model.checkpoint is not None:
-        return load(model.checkpoint, device=device, dtype=dtype).transformer
-    with torch.device("meta"):
-        transformer = LTX2Transformer(model.config.transformer)
-    materialise(transformer, device, dtype, storage=model.storage, within="transformer_blocks.")
+        modules = load(model.checkpoint, device=home, dtype=dtype, fp8=model.storage == "fp8")
+        _in_int8(modules, model)
+        transformer = modules.transformer
+    else:
+        with torch.device("meta"):
+            transformer = LTX2Transformer(model.config.transformer)
+        materialise(transformer, home, dtype, storage=model.storage, within="transformer_blocks.")
+    if model.kept_on_host:
+        offload_layers(list(transformer.transformer_blocks), transformer, device)
     return transformer
 
 
 def _pipeline(model: "LTX2Bench", device: torch.device, dtype: torch.dtype) -> Pipeline:
     if model.checkpoint is not None:
-        return Pipeline.load(model.checkpoint, text_encoder=model.text_encoder, device=device, dtype=dtype)
+        made = Pipeline.load(
+            model.checkpoint,
+            text_encoder=model.text_encoder,
+            device=device,
+            dtype=dtype,
+            fp8=model.storage == "fp8",
+            offload=model.kept_on_host,
+        )
+        _in_int8(made.modules, model)
+        return made
+    home = torch.device("cpu") if model.kept_on_host else device
     modules = build(model.config, device="meta")
     for name, module in modules.named().items():
         stored = model.storage if name == "transformer" else None
-        materialise(module, device, dtype, storage=stored, within="transformer_blocks.")
-    return Pipeline(modules, random_encoder(model.config.text, device, dtype))
-
-
-def random_encoder(config: TextConfig, device: torch.device, dtype: torch.dtype) -> GemmaEncoder:
-    """A Gemma 3 of the width and depth that a model asks for, with random weights and made-up tokens."""
-    heads = config.connector_num_attention_heads
-    narrow: dict[str, Any] = {
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "head_dim": config.hidden_size // heads,
-        "intermediate_size": 2 * config.hidden_size,
-        "sliding_window": 1024,
-        "vocab_size": 1024,
-    }
-    settings = Gemma3TextConfig(
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_states - 1,
-        query_pre_attn_scalar=256,
-        **(_GEMMA_12B if config.hidden_size == 3840 else narrow),
+        materialise(module, home, dtype, storage=stored, within="transformer_blocks.")
+    encoder = random_encoder(
+        model.config.text, device, dtype, is_thin=not model.with_text_model, offload=model.kept_on_host
     )
+    placed = offload_blocks(modules, device) if model.kept_on_host else None
+    return Pipeline(modules, encoder, upsampler=_upsampler(model, device, dtype), offload=placed)
+
+
+def _upsampler(model: "LTX2Bench", device: torch.device, dtype: torch.dtype) -> LatentUpsampler | None:
+    if model.upsampler is None:
+        return None
     with torch.device("meta"):
-        skeleton = Gemma3TextModel(settings)
-    materialise(skeleton, device, dtype)
-    # Its tables of rotation are computed when it is built, so this part is built again where it has memory.
-    skeleton.rotary_emb = type(skeleton.rotary_emb)(settings).to(device)
-    return GemmaEncoder(cast(Any, _MadeUpTokens(settings.vocab_size)), skeleton, max_tokens=config.max_tokens)
+        upsampler = LatentUpsampler(model.upsampler)
+    materialise(upsampler, device, dtype)
+    return upsampler
 
 
-class _MadeUpTokens:
-    """Stands in for a tokenizer where there is no vocabulary: numbers drawn from the text."""
-
-    pad_token = "<pad>"
-
-    def __init__(self, vocabulary: int) -> None:
-        self._vocabulary = vocabulary
-        self.padding_side = "left"
-
-    def __call__(self, texts: list[str], *, max_length: int, **_: object) -> dict[str, Tensor]:
-        length = min(_PROMPT_TOKENS, max_length)
-        ids = torch.zeros(len(texts), max_length, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        mask[:, -length:] = 1
-        for row, text in enumerate(texts):
-            generator = torch.Generator().manual_seed(sum(text.encode()))
-            ids[row, -length:] = torch.randint(4, self._vocabulary, (length,), generator=generator)
-        return {"input_ids": ids, "attention_mask": mask}
+def _in_int8(modules: Modules, model: "LTX2Bench") -> None:
+    """Store the linear layers of a loaded model's blocks in 8-bit integers."""
+    if model.storage != "int8":
+        return
+    for name, layer in modules.linears().items():
+        if ".transformer_blocks." in name and isinstance(layer, nn.Linear):
+            modules.replace(name, Int8Linear.quantize(layer.weight, layer.bias))

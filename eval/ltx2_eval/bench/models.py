@@ -1,7 +1,15 @@
 """The models that can be measured, by name: `ltx2:19b`, `ltx2:nano`, `ltx2:FILE.safetensors`, `wan22:a14b`.
 
-Settings follow an `@`: `guidance` (a preset's name, default none), `layers` (only so many blocks, for GPUs that cannot
-hold all of them), `weights` (`fp8` or `int8`: how the blocks' linear layers are stored), `text_encoder`.
+`ltx2:nano` has random weights, as speed needs no others; `ltx2:nano-trained` has the bundled ones, for errors that mean
+something. Settings follow an `@`:
+
+- `guidance`: a preset's name, default none;
+- `layers`: only so many blocks, for GPUs that cannot hold all of them;
+- `weights`: `fp8` or `int8`: how the blocks' linear layers are stored; they are cast up when they are used, which saves
+  memory and no time;
+- `offload=true`: layers of blocks wait in CPU memory;
+- `tiles`, as `16x24x24` (latent frames, rows, columns): clips in two stages, the second one in tiles;
+- `text_encoder`: a Gemma folder; `none`: prompts are taken to be encoded elsewhere.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol

@@ -6,6 +6,7 @@ so that memory never holds more than the finished model and one layer.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,13 @@ _BIAS_SCALE = 0.02
 
 
 def materialise(
-    module: nn.Module, device: torch.device, dtype: torch.dtype, *, storage: str | None = None, within: str = ""
+    module: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    storage: str | None = None,
+    within: str = "",
+    in_float32: Sequence[str] = (),
 ) -> nn.Module:
     """Give a module on the meta device memory and random values, in place.
 
@@ -28,15 +35,17 @@ def materialise(
         dtype: Of floating-point tensors.
         storage: `fp8` or `int8`: how the weights of linear layers are kept; None: in `dtype`.
         within: Only linear layers below the child of this name are stored like that.
+        in_float32: Parts of names; tensors whose name has one of them as a whole step are float32.
     """
     generator = torch.Generator(device).manual_seed(SEED)
     for name, child in list(module.named_modules()):
         for key, tensor in list(child._parameters.items()):
             if tensor is not None:
-                child._parameters[key] = nn.Parameter(_parameter(key, tensor, device, dtype, generator), False)
+                kept = _dtype_of(f"{name}.{key}", dtype, in_float32)
+                child._parameters[key] = nn.Parameter(_parameter(key, tensor, device, kept, generator), False)
         for key, buffer in list(child._buffers.items()):
             if buffer is not None:
-                child._buffers[key] = _buffer(buffer, device, dtype)
+                child._buffers[key] = _buffer(buffer, device, _dtype_of(f"{name}.{key}", dtype, in_float32))
         if storage is not None and isinstance(child, nn.Linear) and name.startswith(within):
             _replace(module, name, _quantised(child, storage))
     return module.eval()
@@ -51,6 +60,10 @@ def _parameter(
         return torch.ones(tensor.shape, device=device, dtype=dtype)
     scale = 1 / math.sqrt(tensor[0].numel())
     return torch.empty(tensor.shape, device=device, dtype=dtype).normal_(0, scale, generator=generator)
+
+
+def _dtype_of(name: str, dtype: torch.dtype, in_float32: Sequence[str]) -> torch.dtype:
+    return torch.float32 if any(part in name.split(".") for part in in_float32) else dtype
 
 
 def _buffer(buffer: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

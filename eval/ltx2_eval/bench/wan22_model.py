@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PRESETS = {"a14b": wan22.A14B, "tiny": wan22.TINY}
 _ONE_PASS, _TWO_PASSES = "none", "cfg"
 _INPUTS = 4
+_STREAMS = 8
+"""Tensors as wide as the hidden states that are alive at once; some of them in float32, which count twice."""
 
 
 class WanBench:
@@ -61,11 +63,15 @@ class WanBench:
             forward=forward,
             unit_flops=total(forward).total * self.passes,
             passes=self.passes,
-            rows=1,
-            hidden=tokens * self.config.width,
             weight_bytes=parameters * BYTES[case.dtype],
+            memory_bytes=parameters * BYTES[case.dtype] + self._activation_bytes(case, tokens),
         )
         return estimate(case, sizes, gpu)
+
+    def _activation_bytes(self, case: Case, tokens: int) -> int:
+        """Rough: hidden states, their normalised copy, queries, keys and values, and the feed-forward's."""
+        widths = _STREAMS * self.config.width + self.config.ffn_dim
+        return tokens * widths * BYTES[case.dtype] * case.batch
 
     def workload(self, case: Case, device: "Device") -> Workload:
         """diffusers' class with random weights."""
@@ -84,7 +90,9 @@ class _WanStep:
         self._dtype = getattr(torch, case.dtype)
         with torch.device("meta"):
             self._transformer = _transformer(model.config)
-        materialise(self._transformer, self._device, self._dtype)
+        # As diffusers loads it: some parts stay in float32 whatever the dtype, and run at that price.
+        wide = tuple(self._transformer._keep_in_fp32_modules or ())
+        materialise(self._transformer, self._device, self._dtype, in_float32=wide)
         latent = (case.batch, model.config.channels, *wan22.latent_shape(case.width, case.height, case.frames))
         text = (model.passes, case.batch, model.config.text_tokens, model.config.text_dim)
         generators = [torch.Generator(self._device).manual_seed(seed) for seed in range(_INPUTS)]

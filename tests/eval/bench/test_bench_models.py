@@ -1,5 +1,6 @@
 """The models by their sizes, against the counter and diffusers' class; random weights of every storage."""
 
+import dataclasses
 from fractions import Fraction
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ltx2 import NANO
 from ltx2.flops import total
 from ltx2_benchmarks.hardware import load_gpu
 from ltx2_eval.bench import wan22
@@ -84,10 +86,79 @@ def test_the_roofline_is_the_larger_of_two_times():
         load_gpu("h100")
 
 
-def test_eight_bits_need_half_the_memory():
+@pytest.mark.parametrize("storage", [None, "fp8", "int8"])
+def test_stored_bytes_are_those_of_what_is_built(storage):
+    name = "ltx2:nano" + (f"@weights={storage}" if storage else "")
+    workload = bench_model(name).workload(case(name, (64, 64), 9), CpuDevice())
+    held = sum(parameter.nbytes for parameter in workload._transformer.parameters())
+    assert bench_model(name).estimate(case(name, (64, 64), 9)).weight_bytes == held
+
+
+def test_eight_bits_halve_the_blocks_only():
     wide, narrow = estimate("ltx2:19b", (768, 512)), estimate("ltx2:19b@weights=fp8", (768, 512))
-    assert narrow.weight_bytes * 2 == wide.weight_bytes
+    assert narrow.weight_bytes == pytest.approx(19.23e9, rel=0.001)
+    assert wide.weight_bytes - narrow.weight_bytes == 48 * 385_875_968
     assert narrow.flops == wide.flops
+
+
+def clip(model, size=(1280, 704), **fields):
+    width, height = size
+    made = Case(
+        model=model, measure="clip", width=width, height=height, frames=121, steps=1, dtype="bfloat16", **fields
+    )
+    return bench_model(model).estimate(made)
+
+
+def test_a_clip_needs_the_memory_of_all_its_models():
+    """Transformer 35.2 GiB, language model 21.9, connectors 2.7, autoencoders and vocoder 2.5; then activations."""
+    step, whole, ready = (
+        estimate("ltx2:19b", (1280, 704)),
+        clip("ltx2:19b"),
+        clip("ltx2:19b@text_encoder=none"),
+    )
+    assert (whole.memory_bytes - ready.memory_bytes) / 2**30 == pytest.approx(21.9, rel=0.005)
+    assert 40 < ready.memory_bytes / 2**30 < 45
+    assert step.memory_bytes < ready.memory_bytes
+
+
+def test_each_way_to_need_less_does():
+    modes = ("weights=fp8", "offload=true", "weights=fp8,offload=true", "weights=fp8,offload=true,tiles=8x12x12")
+    needs = [clip(f"ltx2:19b@text_encoder=none,{mode}", (2560, 1408)).memory_bytes for mode in modes]
+    assert needs == sorted(needs, reverse=True)
+    assert needs[-1] < 12 * 2**30
+
+
+@pytest.mark.parametrize("mode", ["offload=true", "weights=fp8,offload=true", "tiles=2x3x3", "text_encoder=none"])
+def test_clips_run_in_every_mode(mode):
+    side = 4 * NANO.video_vae.spatial_factor
+    whole = Case(model="ltx2:nano", measure="clip", width=side, height=side, frames=9, steps=1)
+    name = f"ltx2:nano@{mode}"
+    video, waveform = bench_model(name).workload(dataclasses.replace(whole, model=name), CpuDevice()).run(0)
+    assert video.shape == (9, side, side, 3)
+    assert waveform.isfinite().all()
+
+
+@pytest.mark.parametrize("storage", ["fp8", "int8"])
+def test_trained_weights_show_what_eight_bits_cost(storage):
+    whole = Case(model="a", measure="clip", width=64, height=64, frames=9, steps=2)
+    names = ("ltx2:nano-trained", f"ltx2:nano-trained@weights={storage}")
+    exact, stored = (bench_model(name).workload(whole, CpuDevice()).run(0) for name in names)
+    assert bench_model(names[1]).has_checkpoint
+    assert 0 < distance(stored, exact) < 0.3
+
+
+def test_wan_keeps_in_float32_what_diffusers_keeps():
+    pytest.importorskip("diffusers")
+    small = case("wan22:tiny", (64, 64), 9)
+    transformer = bench_model("wan22:tiny").workload(small, CpuDevice())._transformer
+    dtypes = {name: tensor.dtype for name, tensor in (*transformer.named_parameters(), *transformer.named_buffers())}
+    wide = {name for name, dtype in dtypes.items() if dtype == torch.float32}
+    parts = ("rope", "time_embedder", "scale_shift_table", "norm2")
+    assert all(any(part in name for name in wide) for part in parts)
+    assert {
+        name for name in dtypes if any(part in name.split(".") for part in transformer._keep_in_fp32_modules)
+    } == wide
+    assert dtypes["blocks.0.ffn.net.0.proj.weight"] == torch.bfloat16
 
 
 def test_guidance_and_batch_multiply_the_work():
@@ -125,6 +196,11 @@ def test_impossible_cases_are_refused(model, fields, message):
         ("ltx2:nano@colour=red", "unknown ltx2 setting 'colour'"),
         ("ltx2:none.safetensors", "there is no such file"),
         ("wan22:tiny@guidance=stg", "unknown guidance of wan22"),
+        ("ltx2:nano@offload=yes", "offload is 'yes'; expected true or false"),
+        ("ltx2:nano@tiles=8x8", "tiles is '8x8'; expected latent frames, rows and columns"),
+        ("ltx2:nano@offload=true,weights=int8", "offload goes with weights=fp8"),
+        ("ltx2:nano-trained@layers=2", "layers is a setting of random weights"),
+        ("ltx2:nano-trained@text_encoder=none", "a checkpoint reads prompts"),
     ],
 )
 def test_unknown_models_and_settings_are_refused(name, message):
