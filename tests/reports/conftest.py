@@ -1,7 +1,7 @@
 """Shared by the tests of the reports: the factory of run folders and the hostile strings, loaded from their files."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ def _load(path: Path) -> ModuleType:
 
 HOSTILE = _load(Path(__file__).parents[1] / "hostile.py")
 FACTORY = _load(Path(__file__).with_name("factory.py"))
+BROWSING = _load(Path(__file__).with_name("browsing.py"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -45,3 +46,23 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         return FACTORY.write_run(tmp_path / name, **facts)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browsing() -> ModuleType:
+    return BROWSING
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; skips where there is none, unless one is required."""
+    missing = BROWSING.why_not()
+    if missing is not None and not BROWSING.REQUIRED:
+        pytest.skip(missing)
+    assert missing is None, f"LTX2_EVAL_REQUIRE_BROWSER is set: {missing}"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=BROWSING.CHROMIUM, args=BROWSING.ARGUMENTS)
+        yield opened
+        opened.close()

@@ -3,6 +3,7 @@
 The unit is the prompt: seeds of one prompt are averaged first, since clips of one prompt are not independent.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -56,11 +57,16 @@ def prompt_means(values: ByPrompt) -> dict[str, float]:
     Raises:
         ValueError: a value is not finite.
     """
-    means = {prompt: float(np.mean(values[prompt])) for prompt in sorted(values) if len(values[prompt])}
-    bad = next((prompt for prompt, mean in means.items() if not np.isfinite(mean)), None)
+    means = {prompt: _mean(values[prompt]) for prompt in sorted(values) if len(values[prompt])}
+    bad = next((prompt for prompt, mean in means.items() if not math.isfinite(mean)), None)
     if bad is not None:
         raise ValueError(f"prompt {bad!r}: found {means[bad]}, expected finite values; leave out what has no value")
     return means
+
+
+def _mean(values: Sequence[float]) -> float:
+    """NumPy's mean; of one value, which is the usual number of seeds, without its cost."""
+    return float(values[0]) if len(values) == 1 else float(np.mean(values))
 
 
 def mean_intervals(

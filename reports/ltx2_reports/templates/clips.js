@@ -207,4 +207,5 @@
   document.getElementById("more-prompts").addEventListener("click", more);
   document.getElementById("clip-tools").hidden = false;
   choose();
+  performance.mark("clips");
 })();

@@ -63,7 +63,7 @@ const keepTogether = (() => {
     }
 
     function pause() {
-      for (const player of players()) player.pause();
+      for (const player of players()) { player.pause(); player.playbackRate = 1; }
       play.textContent = "Play all";
     }
 
@@ -77,6 +77,15 @@ const keepTogether = (() => {
       }
     }
 
+    // Small distances are made good by speed, which cannot be heard; large ones by a seek. Half a frame to either side
+    // of the median keeps any two within a frame.
+    function keepNear(player, now) {
+      const ahead = player.currentTime - now, frame = 1 / rateOf(player);
+      if (Math.abs(ahead) > 0.5 * frame + 0.1) { player.currentTime = now; return; }
+      const speed = Math.abs(ahead) < 0.1 * frame ? 1 : 1 - Math.max(-0.1, Math.min(0.1, 3 * ahead));
+      if (Math.abs(player.playbackRate - speed) > 0.01 || speed === 1) player.playbackRate = speed;
+    }
+
     let running = null;
     function follow() {
       if (players().every((player) => player.paused || player.ended || player.error)) {
@@ -87,9 +96,7 @@ const keepTogether = (() => {
       }
       const going = players().filter((player) => isAble(player) && !player.seeking);
       const now = going.length ? median(going.map((player) => player.currentTime)) : 0;
-      for (const player of going) {
-        if (Math.abs(player.currentTime - now) > 0.75 / rateOf(player)) player.currentTime = now;
-      }
+      for (const player of going) keepNear(player, now);
       show();
       running = requestAnimationFrame(follow);
     }
