@@ -1,8 +1,9 @@
-"""GPUs by their data sheets, for estimates on machines that have none."""
+"""GPUs by their published figures, for estimates on machines that have none."""
 
 import importlib.resources
 import tomllib
 from functools import cache
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +11,7 @@ from ltx2_benchmarks.nearest import unknown
 
 
 class Gpu(BaseModel):
-    """One GPU as its maker describes it."""
+    """One GPU; `sources` says where each figure comes from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,8 +20,15 @@ class Gpu(BaseModel):
     tflops: dict[str, float]
     """Dense matrix throughput by dtype, 1e12 operations per second."""
     bandwidth_gb_s: float
+    """1e9 bytes per second."""
     memory_gib: float
-    source: str
+    """As the driver reports it, which is less than what the name promises."""
+    sources: dict[Literal["tflops", "bandwidth_gb_s", "memory_gib"], str]
+
+    @property
+    def source(self) -> str:
+        """All of them, each once."""
+        return "; ".join(dict.fromkeys(self.sources.values()))
 
 
 def load_gpu(name: str) -> Gpu:

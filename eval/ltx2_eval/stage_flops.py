@@ -16,6 +16,7 @@ from ltx2.tiled import split_axis
 from ltx2.types import AudioLatentShape, VideoLatentShape
 from ltx2.upsampler import LatentUpsampler
 
+
 def clip_flops(
     config: LTX2Config, plans: Sequence[StagePlan], upsampler: UpsamplerConfig | None = None
 ) -> dict[str, int]:

@@ -66,11 +66,13 @@ class BenchEstimate(Record):
     traffic_bytes: int
     """Bytes that one forward must move: weights once, activations between layers."""
     memory_bytes: int
-    """Rough need of one forward: weights and the largest activations."""
+    """Need on the device at the busiest moment of the timed unit, estimated: weights and activations."""
     roofline_seconds: float | None = None
     """Of the timed unit on `roofline_gpu`, at best: the larger of FLOPs over peak and bytes over bandwidth."""
     roofline_gpu: str | None = None
     roofline_bound: Literal["compute", "memory"] | None = None
+    roofline_fits: bool | None = None
+    """Whether `memory_bytes` is within what that GPU's driver reports."""
 
 
 class BenchDevice(Record):

@@ -76,6 +76,7 @@ def _sizes(found: BenchEstimate | None) -> dict[str, Any]:
         "roofline_gpu": found.roofline_gpu if found else None,
         "roofline_seconds": found.roofline_seconds if found else None,
         "roofline_bound": found.roofline_bound if found else None,
+        "roofline_fits": found.roofline_fits if found else None,
     }
 
 

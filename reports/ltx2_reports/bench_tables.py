@@ -87,7 +87,7 @@ def _sizes(summary: dict[str, Any]) -> Table:
         "attention",
     )
     head += ("attention's share", "weights (GB)", "need (GiB, estimate)")
-    head += (f"seconds at best on {gpu}", "bound by") if gpu else ()
+    head += (f"seconds at best on {gpu}", "bound by", "fits it") if gpu else ()
     rows = []
     for case in summary["cases"]:
         if case["parameters"] is None:
@@ -104,11 +104,16 @@ def _sizes(summary: dict[str, Any]) -> Table:
                 percent(case["tflop_attention"] / whole if whole else None),
                 number(case["weight_bytes"] / 1e9, 3),
                 number(case["memory_bytes"] / _GIB, 3),
-                *((number(case["roofline_seconds"], 3), case["roofline_bound"] or MISSING_MARK) if gpu else ()),
+                *(_roofline(case) if gpu else ()),
             )
         )
     note = "A forward is one pass of one sample with its text projections; 2 FLOPs per multiply and add."
     return Table(title="By size", head=head, rows=tuple(rows), notes=(note,))
+
+
+def _roofline(case: dict[str, Any]) -> tuple[str, str, str]:
+    fits = {True: "yes", False: "no", None: MISSING_MARK}[case["roofline_fits"]]
+    return number(case["roofline_seconds"], 3), case["roofline_bound"] or MISSING_MARK, fits
 
 
 def _tokens(tokens: dict[str, int]) -> str:

@@ -22,6 +22,7 @@ CASE = {
     "roofline_gpu": None,
     "roofline_seconds": None,
     "roofline_bound": None,
+    "roofline_fits": None,
     "seconds": None,
     "error": None,
     "weights": "random",

@@ -50,7 +50,10 @@ def estimate(case: Case, sizes: Sizes, gpu: Gpu | None) -> BenchEstimate:
         traffic_bytes=traffic,
         memory_bytes=sizes.memory_bytes,
     )
-    return fields if gpu is None else fields.model_copy(update=_roofline(case, flops, traffic * sizes.passes, gpu))
+    if gpu is None:
+        return fields
+    fits = sizes.memory_bytes <= gpu.memory_gib * 2**30
+    return fields.model_copy(update={**_roofline(case, flops, traffic * sizes.passes, gpu), "roofline_fits": fits})
 
 
 def _roofline(case: Case, flops: int, traffic: int, gpu: Gpu) -> dict[str, object]:

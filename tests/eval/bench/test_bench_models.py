@@ -79,6 +79,8 @@ def test_the_roofline_is_the_larger_of_two_times():
     found = estimate("ltx2:19b", (1280, 704), gpu=gpu)
     assert found.roofline_bound == "compute"
     assert found.roofline_seconds == pytest.approx(found.flops / 989.4e12)
+    assert found.roofline_fits
+    assert not estimate("ltx2:19b", (1280, 704), gpu=load_gpu("rtx-4090")).roofline_fits
     small = estimate("ltx2:19b", (64, 64), 9, gpu)
     assert small.roofline_bound == "memory"
     assert small.roofline_seconds == pytest.approx(small.traffic_bytes / 3350e9)
