@@ -14,6 +14,7 @@ from ltx2_eval.extractors.catalogue import load_extractor
 from ltx2_eval.extractors.lpips import Lpips, load_lpips
 from ltx2_eval.extractors.pixels import bicubic_224, short_side_224
 from ltx2_eval.extractors.transnet import TransNetV2
+from ltx2_eval.metrics.paired_distance import DistanceOverPairs, PairedDistance
 from ltx2_eval.weights import weights_path
 
 
@@ -102,6 +103,36 @@ def test_lpips_equals_the_package(packaged_weights, backbone, expected):
         assert float(network(x, x)) == 0
         both = network(torch.cat([x, y]), torch.cat([y, x]))
     assert both.tolist() == pytest.approx([expected, expected], abs=2e-6)
+
+
+@pytest.mark.weights
+def test_lpips_is_the_squared_distance_of_its_points(packaged_weights, video_clip):
+    packaged_weights("lpips-alex")
+    extractor = load_extractor("lpips-alex-frames")
+    random = np.random.default_rng(0)
+    first, second = (random.integers(0, 256, (4, 112, 112, 3), dtype=np.uint8) for _ in range(2))
+    rows = [extractor.features(video_clip(video)) for video in (first, second)]
+    assert {(row.shape, row.dtype) for row in rows} == {((4, extractor.spec.dimension), np.dtype(np.float32))}
+    assert (next(iter(extractor.network.heads)) >= 0).all()
+    x, y = (rearrange(torch.from_numpy(video), "f h w c -> f c h w") / 127.5 - 1 for video in (first, second))
+    expected = float(extractor.network(x, y).mean())
+    assert DistanceOverPairs()([rows[0]], [rows[1]]) == pytest.approx(expected, rel=1e-5)
+    metric = PairedDistance()
+    for row in rows:
+        metric.update(torch.from_numpy(row), real=False)
+    for row in rows[::-1]:
+        metric.update(torch.from_numpy(row), real=True)
+    assert float(metric.compute()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_distances_of_pairs_need_pairs():
+    rows = np.eye(3, dtype=np.float32)
+    assert DistanceOverPairs()([rows, rows], [rows, 2 * rows]) == pytest.approx(0.5)
+    assert DistanceOverPairs().on_draws([rows, rows], [rows, 2 * rows], np.array([[2, 0], [0, 1]])) == [0.0, 1.0]
+    with pytest.raises(ValueError, match="expected pairs"):
+        DistanceOverPairs()([rows], [rows, rows])
+    with pytest.raises(ValueError, match="expected one shape"):
+        DistanceOverPairs()([rows], [rows[:2]])
 
 
 def test_lpips_refuses_pictures_of_different_size():

@@ -213,6 +213,17 @@ _FRAMES = (
         beside=("soundnet",),
     ),
     _spec(
+        "lpips-alex-frames",
+        "LPIPS over AlexNet, frames as points",
+        "video",
+        111_360,
+        "lpips-alex",
+        "squash112-bilinear-noaa-half",
+        "4f-bin-centres",
+        "Zhang et al. 2018, richzhang/PerceptualSimilarity",
+        "lpips:LpipsExtractor",
+    ),
+    _spec(
         "transnetv2",
         "TransNetV2, probabilities that a frame ends a shot",
         "video",

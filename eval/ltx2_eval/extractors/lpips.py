@@ -4,10 +4,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.frames import bin_centre_frames
+from ltx2_eval.extractors.network import NetworkExtractor
+from ltx2_eval.extractors.pixels import squashed
 from ltx2_eval.weights.safe import load_strict, read_state
 
 Backbone = Literal["alex", "vgg16"]
@@ -58,6 +64,14 @@ class Lpips(nn.Module):
                 taps.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + _EPS))
         return taps
 
+    def embed(self, x: Tensor) -> Tensor:
+        """(b, 3, h, w) in -1..1 -> (b, d), so that the squared distance of two rows is their LPIPS."""
+        rows = []
+        for tap, head in zip(self._taps(x), self.heads, strict=True):
+            places = tap.shape[2] * tap.shape[3]
+            rows.append((tap * (head.clamp(min=0) / places).sqrt().view(1, -1, 1, 1)).flatten(1))
+        return torch.cat(rows, dim=1)
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Distance of each pair of pictures.
 
@@ -87,3 +101,29 @@ def load_lpips(weights: Path, backbone: Backbone, device: str = "cpu") -> Lpips:
     network = Lpips(backbone)
     load_strict(network, read_state(weights), str(weights))
     return network.eval().requires_grad_(False).to(device)
+
+
+class LpipsExtractor(NetworkExtractor[Lpips]):
+    """Frames as points whose squared distance is LPIPS over AlexNet, at 112x112 pixels.
+
+    LPIPS is a weighted sum of squared differences: with each tap multiplied by the root of its weight over its number
+    of places, it becomes the squared Euclidean distance of two vectors, which can be cached and paired like any other.
+    """
+
+    NUM_FRAMES = 4
+    SIDE = 112
+
+    @classmethod
+    def build(cls) -> Lpips:
+        """The network over AlexNet."""
+        return Lpips("alex")
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(4, 111360), frames at the centres of equal parts of the clip.
+
+        Raises:
+            NotApplicable: no video.
+        """
+        frames = squashed(bin_centre_frames(clip, self.NUM_FRAMES), self.SIDE, "bilinear") / 127.5 - 1
+        with torch.inference_mode():
+            return self.network.embed(frames.to(self.device)).cpu().numpy()

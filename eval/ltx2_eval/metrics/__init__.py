@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ltx2_eval.metrics.extrapolated import FrechetAtInfinity as FrechetAtInfinity
     from ltx2_eval.metrics.frechet import FrechetDistance as FrechetDistance
     from ltx2_eval.metrics.kernel import KernelDistance as KernelDistance
+    from ltx2_eval.metrics.paired_distance import PairedDistance as PairedDistance
 
 _CLASSES = {
     "Cmmd": "cmmd",
@@ -29,6 +30,7 @@ _CLASSES = {
     "FrechetAtInfinity": "extrapolated",
     "InceptionScore": "class_distributions",
     "KernelDistance": "kernel",
+    "PairedDistance": "paired_distance",
     "PairedDivergence": "class_distributions",
 }
 

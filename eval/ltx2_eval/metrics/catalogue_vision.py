@@ -178,6 +178,23 @@ _FRAME_DISTANCES = (
     ),
 )
 
+_PAIRED = (
+    _entry(
+        "lpips",
+        "LPIPS between each clip and its own reference (AlexNet, frames at 112 pixels)",
+        "down",
+        (0.0, None),
+        _REFERENCE,
+        10,
+        "Zhang et al. 2018, richzhang/PerceptualSimilarity",
+        ("BSD-2-Clause", "BSD-2-Clause"),
+        "Motion, sound, and which of the two is better; finer detail than 112 pixels show.",
+        "paired_distance:PairedDistance",
+        "lpips-alex-frames",
+        "mean-pairs-four-frames",
+    ),
+)
+
 _VBENCH = "Huang et al. 2024, Vchitect/VBench"
 _STILL = "A frozen picture, which it rewards: read it beside dynamic_degree. Sound and prompt."
 
@@ -270,5 +287,5 @@ _LOOKS = (
     ),
 )
 
-ENTRIES: tuple[MetricEntry, ...] = (*_VIDEO_DISTANCES, *_FRAME_DISTANCES, *_LOOKS)
+ENTRIES: tuple[MetricEntry, ...] = (*_VIDEO_DISTANCES, *_FRAME_DISTANCES, *_PAIRED, *_LOOKS)
 """Metrics of the picture."""

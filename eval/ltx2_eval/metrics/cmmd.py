@@ -1,4 +1,4 @@
-"""CMMD (Jayasumana et al. 2024): distance of CLIP embeddings by a kernel so wide that it sees little but their means."""
+"""CMMD (Jayasumana et al. 2024): distance of CLIP embeddings by a kernel that sees little but their means."""
 
 from collections.abc import Sequence
 from typing import Any
