@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.network import NetworkExtractor
+from ltx2_eval.extractors.network import NetworkExtractor, blank
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.spectrogram import Array, centred_power, hann, htk_filters
 
@@ -120,7 +120,7 @@ class PasstExtractor(NetworkExtractor[Passt]):
     @classmethod
     def build(cls) -> Passt:
         """The network; its weights are made by the converter `torch`."""
-        return Passt()
+        return blank(Passt)
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(1, d) of exactly 10 s: shorter sounds are followed by silence, as the network was trained.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.network import NetworkExtractor
+from ltx2_eval.extractors.network import NetworkExtractor, blank
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.spectrogram import Array, frames, hann, htk_filters, power_spectrum
 
@@ -76,7 +76,7 @@ class VggishExtractor(NetworkExtractor[Vggish]):
     @classmethod
     def build(cls) -> Vggish:
         """The network, with the names of `vggish-10086976.pth`."""
-        return Vggish()
+        return blank(Vggish)
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(k, 128), k about one per second.
