@@ -160,6 +160,7 @@ def report(
     ] = False,
     published: options.Published = None,
     media: options.Media = "link",
+    media_prompts: options.MediaPrompts = None,
     export: options.Export = None,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -178,6 +179,7 @@ def leaderboard(
     baseline: options.Baseline = None,
     published: options.Published = None,
     media: options.Media = "link",
+    media_prompts: options.MediaPrompts = None,
     export: options.Export = None,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -337,6 +339,10 @@ def list_(
             help="models, suites, metrics, extractors, profiles, weights, baselines, recipes, gpus; default: all."
         ),
     ] = "all",
+    check: Annotated[
+        Path | None,
+        typer.Option(help="With baselines: check a .toml of your own beside the embedded; exit code 1 if wrong."),
+    ] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

@@ -90,7 +90,8 @@ def check_beside_embedded(path: str) -> list[str]:
         ValueError: the file cannot be used.
     """
     own = load_baseline(path)
-    return lint((*load_baselines(), own))
+    others = () if path in list_baselines() else (own,)
+    return lint((*load_baselines(), *others))
 
 
 def protocol_table(baseline: Baseline) -> PublishedTable:

@@ -6,6 +6,7 @@ import pytest
 
 from ltx2_benchmarks.baselines import Baseline, lint, list_baselines, load_baseline, load_baselines
 from ltx2_benchmarks.baselines.read import parse
+from ltx2_benchmarks.works import families, works
 
 FILE = """
 [protocol]
@@ -164,3 +165,20 @@ def test_a_users_file_is_read_by_path_and_an_unknown_name_is_told(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"mine\.toml: cannot be read"):
         load_baseline(str(path))
+
+
+def test_lint_refuses_two_columns_of_the_same_figures():
+    third = '\n[[systems]]\nname = "Three"\nvalues = { fvd = 0.1, clip = 0.1 }\n'
+    copied = parse(FILE.replace("fvd = 10.0", "fvd = 0.3").replace("fvd = 20.0", "fvd = 0.2") + third, "bench.toml")
+    assert lint([copied]) == ["bench: metrics fvd and clip: the same values in all 3 systems"]
+
+
+def test_every_paper_that_is_cited_has_a_title_and_authors():
+    numbers = {v.source.arxiv.partition("v")[0] for b in load_baselines() for v in b.values() if v.source.arxiv}
+    assert numbers == works().keys()
+    assert all(work.title and ", " in work.authors for work in works().values())
+
+
+def test_every_lead_is_of_a_family_that_is_used():
+    used = {metric.family for baseline in load_baselines() for metric in baseline.metrics.values()}
+    assert families().keys() <= used

@@ -18,65 +18,14 @@ MakeRun = Callable[..., Path]
 pytestmark = pytest.mark.browser
 
 METRICS, PROMPTS, SYSTEMS = 35, 1000, 10
-WORDS = [
-    "a",
-    "the",
-    "ball",
-    "falls",
-    "red",
-    "blue",
-    "kitchen",
-    "woman",
-    "sings",
-    "guitar",
-    "rain",
-    "thunder",
-    "slowly",
-    "camera",
-    "pans",
-    "left",
-    "street",
-    "dog",
-    "barks",
-    "engine",
-    "glass",
-    "breaks",
-    "crowd",
-    "cheers",
-    "music",
-    "plays",
-    "quiet",
-    "forest",
-    "birds",
-    "river",
-    "stone",
-    "metal",
-    "wood",
-    "door",
-    "opens",
-    "steps",
-    "child",
-    "laughs",
-    "piano",
-    "wind",
-    "leaves",
-    "night",
-    "morning",
-    "light",
-    "shadow",
-    "close",
-    "wide",
-    "shot",
-    "hand",
-    "throws",
-    "catches",
-    "bell",
-    "rings",
-    "train",
-    "horn",
-    "sea",
-    "waves",
-]
+WORDS = tuple(
+    """
+    a the ball falls red blue kitchen woman sings guitar rain thunder slowly camera pans left street dog barks
+    engine glass breaks crowd cheers music plays quiet forest birds river stone metal wood door opens steps
+    child laughs piano wind leaves night morning light shadow close wide shot hand throws catches bell rings
+    train horn sea waves
+    """.split()  # noqa: SIM905
+)
 
 
 def _grown(run: Run, place: int, draw: random.Random) -> Run:

@@ -11,6 +11,8 @@ SEE_ROWS = "see the rows"
 """As a file's `source.table`: every row has to name its own."""
 _SAME_CELLS = 4
 """So many equal cells in two whole rows are no chance."""
+_SAME_IN_COLUMN = 3
+"""So many equal cells in two whole columns are no chance."""
 
 
 def lint(baselines: Iterable[Baseline]) -> list[str]:
@@ -24,7 +26,7 @@ def lint(baselines: Iterable[Baseline]) -> list[str]:
 
 def _of_one(baseline: Baseline) -> Iterator[str]:
     name = baseline.protocol.id
-    for check in (_cited, _duplicates, _ranges, _unused, _constant_columns, _equal_rows):
+    for check in (_cited, _duplicates, _ranges, _unused, _constant_columns, _equal_pairs, _equal_rows):
         for problem in check(baseline):
             yield f"{name}: {problem}"
 
@@ -36,10 +38,9 @@ def _cited(baseline: Baseline) -> Iterator[str]:
 
 
 def _duplicates(baseline: Baseline) -> Iterator[str]:
-    names = Counter(system.name.casefold() for system in baseline.systems)
-    settings = Counter((s.name.casefold(), s.setting) for s in baseline.systems)
+    settings = Counter((s.name.casefold(), (s.setting or "").casefold()) for s in baseline.systems)
     for (name, setting), count in settings.items():
-        if count > 1 and names[name] > 1:
+        if count > 1:
             yield f"{name}: {count} rows of this name with the setting {setting or 'none'}"
 
 
@@ -65,6 +66,16 @@ def _constant_columns(baseline: Baseline) -> Iterator[str]:
     for key, values in columns.items():
         if len(values) > 2 and len(set(values)) == 1:
             yield f"metric {key}: {len(values)} systems have the same value {values[0]:g}"
+
+
+def _equal_pairs(baseline: Baseline) -> Iterator[str]:
+    """Two columns of the same figures in several systems: one was copied over the other."""
+    columns: dict[str, dict[str, str]] = defaultdict(dict)
+    for value in baseline.values():
+        columns[value.metric_key][f"{value.system.name} {value.system.setting}"] = value.printed
+    for (first, left), (second, right) in combinations(columns.items(), 2):
+        if len(left) >= _SAME_IN_COLUMN and left == right:
+            yield f"metrics {first} and {second}: the same values in all {len(left)} systems"
 
 
 def _equal_rows(baseline: Baseline) -> Iterator[str]:

@@ -4,10 +4,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ltx2_benchmarks.baselines import load_baseline
 from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.commands.checks import CHECKS, Finding, metric_findings, together
 from ltx2_eval.commands.options import Given
 from ltx2_reports.escape import for_json, for_terminal
+from ltx2_reports.published import check_beside_embedded
 
 if TYPE_CHECKING:
     from ltx2_eval.metrics.base import MetricEntry
@@ -22,6 +24,9 @@ def list_command(given: Given) -> None:
     """Print the inventory."""
     if given.what != "all" and given.what not in _LISTS:
         raise ValueError(unknown("list", given.what, [*_LISTS, "all"]))
+    if given.check is not None:
+        _check(given)
+        return
     names = list(_LISTS) if given.what == "all" else [given.what]
     found = {name: _LISTS[name]() for name in names}
     if given.json:
@@ -29,6 +34,27 @@ def list_command(given: Given) -> None:
         return
     for name, rows in found.items():
         _print_table(name, rows)
+
+
+def _check(given: Given) -> None:
+    """Lint a user's file of published figures.
+
+    Raises:
+        ValueError: not asked of `baselines`, or the file cannot be used.
+        SystemExit: 1, the linter found something.
+    """
+    if given.what != "baselines":
+        raise ValueError(f"--check is for `list baselines --check FILE`, found `list {given.what}`")
+    problems = check_beside_embedded(str(given.check))
+    if given.json:
+        print(for_json({"file": str(given.check), "problems": problems}))
+    else:
+        for problem in problems:
+            print(for_terminal(problem))
+        count = sum(1 for _ in load_baseline(str(given.check)).values())
+        print(for_terminal(f"{given.check}: {count} values, {len(problems)} problem{'s' * (len(problems) != 1)}"))
+    if problems:
+        raise SystemExit(1)
 
 
 def doctor_command(given: Given) -> None:

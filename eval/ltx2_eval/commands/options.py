@@ -56,6 +56,10 @@ Published = Annotated[
 Media = Annotated[
     str, typer.Option(help="Clips of the page: link (where they lie), copy (into the output), none (a single file).")
 ]
+MediaPrompts = Annotated[
+    int | None,
+    typer.Option("--media-prompts", min=1, help="Clips of that many prompts only; values of all."),
+]
 Export = Annotated[
     list[str] | None, typer.Option(help="Also write: json, parquet, model-index (model card), badge (SVG); repeat.")
 ]

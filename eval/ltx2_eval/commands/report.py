@@ -34,6 +34,7 @@ def _extras(given: Given, default: tuple[str, ...]) -> Extras:
     names = tuple(given.published or default)
     return Extras(
         media=given.media,
+        media_prompts=given.media_prompts,
         published=chosen_baselines([name for name in names if name != "none"]),
         exports=known_formats(given.export or ()),
     )

@@ -25,6 +25,7 @@ class Extras:
     """What a report holds besides the runs' tables."""
 
     media: Media = "link"
+    media_prompts: int | None = None
     published: tuple[Baseline, ...] = ()
     exports: tuple[str, ...] = ()
     title: str = ""
@@ -51,6 +52,7 @@ def show_report(runs: Sequence[Run], out: Path, given: Given, extras: Extras | N
         baseline=view.baseline,
         primary=view.primary,
         media=extras.media,
+        media_prompts=extras.media_prompts,
         published=extras.published,
         title=extras.title,
         is_board=extras.is_board,
