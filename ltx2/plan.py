@@ -31,6 +31,12 @@ class StagePlan(NamedTuple):
     frame_step: int = 1
     """Frames of the clip from one frame of this stage to the next."""
 
+    @property
+    def evaluations(self) -> int:
+        """How often the guided model is evaluated; a step that only one stream skips counts as one."""
+        steps = len(self.sigmas) - 1
+        return 2 * steps + 1 if self.sampler == "res_2s" else -(-steps // (min(self.guidance.skip_steps) + 1))
+
 
 def plan_stages(
     config: LTX2Config,

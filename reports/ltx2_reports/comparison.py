@@ -35,6 +35,10 @@ class System:
     """Clips that were asked for."""
     failed: int
     """Of these, clips that could not be made or read."""
+    cut: int = 0
+    """Clips whose prompt was longer than the model reads."""
+    most_lost: int = 0
+    """Tokens that the longest of those prompts lost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,7 +192,15 @@ def _column(key: Key, cells: tuple[Cell, ...], primary: Sequence[str]) -> Column
 
 def _system(run: Run, label: str) -> System:
     failed = sum(clip.reason is not None for clip in run.clips.values())
-    return System(label=label, header=run.header, clips=clips_asked(run), failed=failed)
+    lost = [int(found) for clip in run.clips.values() if (found := clip.details.get("prompt_tokens_lost"))]
+    return System(
+        label=label,
+        header=run.header,
+        clips=clips_asked(run),
+        failed=failed,
+        cut=len(lost),
+        most_lost=max(lost, default=0),
+    )
 
 
 def _with_differences(
@@ -285,6 +297,12 @@ def _notes(systems: Sequence[System], columns: Sequence[Column], primary: Sequen
     notes = [f"{metric}: declared primary, but no run has it" for metric in primary if metric not in found]
     notes += _containers(systems)
     notes += [f"{s.label}: {s.failed} of {s.clips} clips could not be made" for s in systems if s.failed]
+    notes += [
+        f"{s.label}: the prompts of {s.cut} of {s.clips} clips are longer than the model reads; up to {s.most_lost} "
+        "tokens at their ends were not used"
+        for s in systems
+        if s.cut
+    ]
     said: dict[tuple[str, str], list[str]] = {}
     for column in columns:
         sentences: dict[str, list[str]] = {}

@@ -6,23 +6,32 @@ checkpoint, file or folder, in the published layout. Settings:
 - `pipeline`: `one-stage` (default), `distilled`, `two-stage`, `distilled-two-stage`, `hq` or `tiled`, which the other
   settings change;
 - `steps`, `guidance` (name of a preset, or `none`), `schedule` (`distilled` has eight steps), `sampler` (`euler` or
-  `res_2s`), `lora_strength`;
+  `res_2s`), `skip_steps` (steps after each computed one that reuse its estimate), `lora_strength`;
 - of the second stage: `refine_sampler`, `refine_audio` (`refine` or `keep`), `refine_lora_strength`, `tiles`
-  (`16x24x24`: latent frames, rows, columns), `tile_overlap` (`4x6`: latent frames, cells);
-- for small GPUs: `fp8=true` (8-bit weights) and `offload=true` (blocks wait in CPU memory; changes no result);
+  (`16x24x24`: latent frames, rows, columns), `tile_overlap` (`4x6`: latent frames, cells), `double_frames=true` with
+  `temporal_upsampler` (the first stage at half the frame rate);
+- given pictures, sound or video: `image` (first frame), `keyframes` (`48:b.png+96:c.png`), `image_strength`, `audio`,
+  `video`; names may hold `{prompt_id}`, `{seed}` and `{sample}`;
+- for small GPUs: `fp8=true` (8-bit weights) and `offload=true` (blocks wait in CPU memory; changes no result); for
+  speed: `compile=true` (blocks by `torch.compile`);
 - `dtype`, `negative` (negative prompt), and local files: `text_encoder` (a Gemma folder; default: `text_encoder` beside
-  the checkpoint), `upsampler` (default: the one beside the checkpoint), `lora`.
+  the checkpoint), `upsampler` (default: the one beside the checkpoint), `lora` (fused as the pipeline and the strengths
+  say, else at 1), `adapter` (a fine-tune's LoRA, fused in every stage; `adapter_strength`, default 1).
 """
 
 import functools
 import time
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.models.base import Generated, GenerationRequest, Work
+from ltx2_eval.models.ltx2_given import Given
 from ltx2_eval.models.ltx2_settings import (
     PLAIN,
+    adapter_strength,
     check_options,
     existing_file,
     is_on,
@@ -51,6 +60,7 @@ NANO_TWO_STAGE_SHAPE = ClipShape(num_frames=49, height=128, width=128, fps="24")
 FULL_SHAPE = ClipShape(num_frames=None, height=512, width=768, fps="24")
 FULL_TWO_STAGE_SHAPE = ClipShape(num_frames=None, height=1024, width=1536, fps="24")
 
+_LOCAL = ("lora", "adapter", "temporal_upsampler")
 _NANO_FOLDERS = {NANO: nano_folder, UNTRAINED: untrained_nano_folder}
 _ENCODER_SUFFIXES = (".safetensors", ".json", ".model", ".txt")
 """What a language model and its tokenizer are loaded from."""
@@ -68,7 +78,11 @@ class LTX2Model:
         self._device = device
         self._load_s: float | None = None
         self._settings = sampling_settings(given, is_nano=self._is_nano)
-        self._lora = existing_file("lora", given["lora"]) if "lora" in given else None
+        files = {key: existing_file(key, given[key]) for key in _LOCAL if key in given}
+        self._lora, self._adapter, self._temporal = (files.get(key) for key in _LOCAL)
+        self._adapter_strength = adapter_strength(given)
+        self._given = Given(given)
+        self._load_error: Exception | None = None
         self._named = None if self._is_nano else _existing(name)
         if self._named is not None or "text_encoder" in self._options:
             _check_encoder(self._encoder)
@@ -100,29 +114,46 @@ class LTX2Model:
 
     @functools.cached_property
     def pipeline(self) -> "Pipeline":
-        """The loaded model."""
+        """The loaded model. What cannot be loaded is not tried again for every clip."""
+        if self._load_error is not None:
+            raise self._load_error
+        began = time.perf_counter()
+        try:
+            pipeline = self._loaded()
+        except Exception as error:
+            self._load_error = error
+            raise
+        self._load_s = time.perf_counter() - began
+        return pipeline
+
+    def _loaded(self) -> "Pipeline":
         import torch
 
         from ltx2 import Pipeline
 
-        dtype = getattr(torch, self._options["dtype"])
-        began = time.perf_counter()
-        pipeline = Pipeline.load(
+        return Pipeline.load(
             self._path,
             text_encoder=self._encoder,
             upsampler=self._upsampler,
+            temporal_upsampler=self._temporal,
             lora=self._lora,
+            adapters=[] if self._adapter is None else [(self._adapter, self._adapter_strength)],
             device=self._device,
-            dtype=dtype,
+            dtype=getattr(torch, self._options["dtype"]),
             fp8=is_on(self._options, "fp8"),
             offload=is_on(self._options, "offload"),
+            compiled=is_on(self._options, "compile"),
         )
-        self._load_s = time.perf_counter() - began
-        return pipeline
 
     def identity(self) -> dict[str, Scalar]:
         """Hashes of the files that are used, what the settings amount to, device."""
-        return {**self._hashes, **recorded(self._settings), **self._plain_options, "device": self._device}
+        return {
+            **self._hashes,
+            **recorded(self._settings),
+            **self._given.identity(),
+            **self._plain_options,
+            "device": self._device,
+        }
 
     def preferred_shape(self) -> ClipShape | None:
         """The size the bundled model is made for; for others the size of LTX-2's quick start. Twice the latter with two
@@ -133,16 +164,17 @@ class LTX2Model:
         return NANO_TWO_STAGE_SHAPE if self._is_nano else FULL_TWO_STAGE_SHAPE
 
     def check(self, request: GenerationRequest) -> None:
-        """Refuse sizes, seeds and settings that the model cannot run; reads the checkpoint's headers only.
+        """Refuse sizes, seeds and settings that the model cannot run; reads the checkpoint's headers and given files.
 
         Raises:
             ValueError: as above, a file that is missing, or a checkpoint whose configuration cannot be read.
         """
-        from ltx2 import Conditions, VideoPixelShape
+        from ltx2 import VideoPixelShape
         from ltx2.plan import plan_stages
 
         pixels = VideoPixelShape(1, request.num_frames, request.height, request.width, request.fps)
-        plan_stages(self._config, pixels, seed=request.seed, settings=self._settings, conditions=Conditions())
+        given = self._given.conditions(request)
+        plan_stages(self._config, pixels, seed=request.seed, settings=self._settings, conditions=given)
         strength = needs_lora(self._settings)
         if strength and self._lora is None:
             raise ValueError(
@@ -154,37 +186,56 @@ class LTX2Model:
                 "two stages need a spatial latent upsampler and there is none beside the checkpoint: add "
                 "upsampler=FILE (ltx-2-spatial-upscaler-x2-1.0.safetensors)"
             )
+        doubles = self._settings.refine is not None and self._settings.refine.double_frames
+        if doubles != (self._temporal is not None):
+            raise ValueError(
+                "double_frames=true and temporal_upsampler=FILE (ltx-2-temporal-upscaler-x2-1.0.safetensors) go "
+                "together; give both or neither"
+            )
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Sample one clip."""
+        from ltx2.prompts import TruncationWarning
+
         last: list[SamplerProgress] = []
-        made = self.pipeline(
-            request.prompt,
-            seed=request.seed,
-            num_frames=request.num_frames,
-            height=request.height,
-            width=request.width,
-            fps=request.fps,
-            negative_prompt=self._options["negative"],
-            settings=self._settings,
-            callback=lambda progress: last.__setitem__(slice(None), [progress]),
-        )
+        pipeline = self.pipeline
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TruncationWarning)  # it is recorded with the clip, and told of the run
+            made = pipeline(
+                request.prompt,
+                seed=request.seed,
+                num_frames=request.num_frames,
+                height=request.height,
+                width=request.width,
+                fps=request.fps,
+                negative_prompt=self._options["negative"],
+                settings=self._settings,
+                conditions=self._given.conditions(request),
+                callback=lambda progress: last.__setitem__(slice(None), [progress]),
+            )
         finished_s = time.perf_counter()
-        stages = tuple(Stage(**cost._asdict()) for cost in made.stages)
-        details: dict[str, Scalar] = {"nfe": made.nfe}
-        if self._settings.refine is not None:
-            details["nfe_refine"] = made.nfe_refine
         return Generated(
             clip=_clip(made),
-            stages=stages,
-            details=details,
+            stages=tuple(Stage(**cost._asdict()) for cost in made.stages),
+            details={**self._details(made), **self._given.details(request)},
             latents=_latents(last),
-            work=lambda: self._work(request),
+            work=lambda: self._work(request, made),
             finished_s=finished_s,
         )
 
-    def _work(self, request: GenerationRequest) -> Work:
-        return work_of(self._config, self._settings, request, dtype=self._options["dtype"], load_s=self._load_s)
+    def _details(self, made: "AudioVideo") -> dict[str, Scalar]:
+        details: dict[str, Scalar] = {"nfe": made.nfe}
+        if self._settings.refine is not None:
+            details["nfe_refine"] = made.nfe_refine
+        names = ("prompt_tokens_lost", "negative_tokens_lost")
+        return details | {name: lost for name, lost in zip(names, made.lost_tokens, strict=False) if lost}
+
+    def _work(self, request: GenerationRequest, made: "AudioVideo") -> Work:
+        """Prompts that were known from the clip before were not read again."""
+        work = work_of(self._config, self._settings, request, dtype=self._options["dtype"], load_s=self._load_s)
+        connectors = work.flops["connectors"] * made.prompts_encoded // len(made.lost_tokens)
+        flops = {name: connectors if name == "connectors" else count for name, count in work.flops.items()}
+        return replace(work, flops={name: count for name, count in flops.items() if count})
 
     @functools.cached_property
     def _config(self) -> "LTX2Config":
@@ -207,7 +258,12 @@ class LTX2Model:
         except FileNotFoundError as error:
             raise ValueError(str(error)) from error
         encoder = [path for path in self._encoder.iterdir() if path.suffix in _ENCODER_SUFFIXES and path.is_file()]
-        extra = {"upsampler": self._upsampler, "lora": self._lora if needs_lora(self._settings) else None}
+        extra = {
+            "upsampler": self._upsampler,
+            "temporal_upsampler": self._temporal,
+            "lora": self._lora if needs_lora(self._settings) else None,
+            "adapter": self._adapter,
+        }
         return {
             "weights_sha256": _hash_of(checkpoint),
             "text_encoder_sha256": _hash_of(encoder),
@@ -216,8 +272,9 @@ class LTX2Model:
 
     @property
     def _plain_options(self) -> dict[str, Scalar]:
-        fp8: dict[str, Scalar] = {"fp8": True} if is_on(self._options, "fp8") else {}
-        return {**{key: self._options[key] for key in PLAIN}, **fp8}
+        switches: dict[str, Scalar] = {key: True for key in ("fp8", "compile") if is_on(self._options, key)}
+        strength: dict[str, Scalar] = {} if self._adapter is None else {"adapter_strength": self._adapter_strength}
+        return {**{key: self._options[key] for key in PLAIN}, **switches, **strength}
 
 
 def _existing(name: str) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ltx2_benchmarks.nearest import unknown
+from ltx2_eval.models.ltx2_given import GIVEN
 from ltx2_reports.records import Scalar
 
 if TYPE_CHECKING:
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
 
 PLAIN = {"dtype": "float32", "negative": ""}
 """Settings that are recorded as they are given, and their defaults."""
-FILES = ("text_encoder", "upsampler", "lora")
+FILES = ("text_encoder", "upsampler", "temporal_upsampler", "lora", "adapter")
 """Settings that name a local file or folder."""
-SWITCHES = ("fp8", "offload")
-"""Settings that are `true` or `false`: 8-bit weights, and blocks that wait in CPU memory."""
+SWITCHES = ("fp8", "offload", "compile")
+"""Settings that are `true` or `false`: 8-bit weights, blocks that wait in CPU memory, blocks that are compiled."""
 _DTYPES = ("float32", "bfloat16", "float16")
-_FIRST = ("pipeline", "steps", "guidance", "schedule", "sampler", "lora_strength")
-_REFINE = ("refine_sampler", "refine_audio", "refine_lora_strength", "tiles", "tile_overlap")
+_FIRST = ("pipeline", "steps", "guidance", "skip_steps", "schedule", "sampler", "lora_strength", "adapter_strength")
+_REFINE = (
+    "refine_sampler",
+    "refine_audio",
+    "refine_lora_strength",
+    "tiles",
+    "tile_overlap",
+    "double_frames",
+    "temporal_upsampler",
+)
 _TILES = re.compile(r"(\d{1,4})x(\d{1,4})x(\d{1,4})")
 _OVERLAP = re.compile(r"(\d{1,4})x(\d{1,4})")
 _NANO_STEPS = 20
@@ -36,13 +45,17 @@ def check_options(given: dict[str, str]) -> None:
     Raises:
         ValueError: with what was found and what is known.
     """
-    known = (*_FIRST, *_REFINE, *PLAIN, *SWITCHES, *FILES)
+    known = tuple(dict.fromkeys((*_FIRST, *_REFINE, *PLAIN, *SWITCHES, *FILES, *GIVEN)))
     for key in given:
         if key not in known:
             raise ValueError(unknown("ltx2 setting", key, known))
     _one_of("dtype", given.get("dtype", PLAIN["dtype"]), _DTYPES)
-    for key in SWITCHES:
+    for key in (*SWITCHES, "double_frames"):
         is_on(given, key)
+    if is_on(given, "compile") and is_on(given, "offload"):
+        raise ValueError("compile=true with offload=true: compiled blocks keep their weights; choose one of the two")
+    if "adapter_strength" in given and "adapter" not in given:
+        raise ValueError("adapter_strength is set and no adapter is named: add adapter=FILE")
 
 
 def is_on(given: dict[str, str], key: str) -> bool:
@@ -53,7 +66,8 @@ def is_on(given: dict[str, str], key: str) -> bool:
 def sampling_settings(given: dict[str, str], *, is_nano: bool) -> "SamplingSettings":
     """What a named pipeline samples with, changed by the settings that are given.
 
-    The small model's pipelines take 20 steps instead of 40, and no LoRA where none is named: it has none.
+    The small model's pipelines take 20 steps instead of 40, and no LoRA where none is named: it has none. A LoRA that
+    is named is used, at strength 1, where neither the pipeline nor a setting says a strength.
 
     Raises:
         ValueError: an unknown name or a number out of range; a setting of a second stage where there is only one.
@@ -70,15 +84,17 @@ def sampling_settings(given: dict[str, str], *, is_nano: bool) -> "SamplingSetti
     stage_two = [key for key in _REFINE if key in given]
     if stage_two and base.refine is None:
         raise ValueError(f"{stage_two[0]} is a setting of a second stage; pipeline {name} has one stage only")
-    return _changed(
+    guidance = _guidance(given["guidance"]) if "guidance" in given else base.guidance
+    made = _changed(
         base,
         steps=_steps(given["steps"]) if "steps" in given else None,
-        guidance=_guidance(given["guidance"]) if "guidance" in given else None,
+        guidance=_skipping(guidance, given["skip_steps"]) if "skip_steps" in given else guidance,
         schedule=_schedule(given["schedule"]) if "schedule" in given else None,
         sampler=_sampler(given, "sampler"),
         lora_strength=_strength(given, "lora_strength"),
         refine=None if base.refine is None else _refined(base.refine, given),
     )
+    return made.resolved(has_lora="lora" in given)
 
 
 def recorded(settings: "SamplingSettings") -> dict[str, Scalar]:
@@ -102,14 +118,15 @@ def recorded(settings: "SamplingSettings") -> dict[str, Scalar]:
         **_recorded_guidance(refine.guidance),
         **({"lora_strength": refine.lora_strength} if refine.lora_strength else {}),
         **({"tiles": _spelled_tiles(refine.tiles)} if refine.tiles else {}),
+        **({"double_frames": True} if refine.double_frames else {}),
     }
     return {**first, **{f"refine_{key}": value for key, value in second.items()}}
 
 
 def needs_lora(settings: "SamplingSettings") -> float:
     """The largest strength at which a stage fuses the LoRA; 0 where none does."""
-    second = 0.0 if settings.refine is None else settings.refine.lora_strength
-    return max(settings.lora_strength, second, key=abs)
+    second = 0.0 if settings.refine is None else settings.refine.lora_strength or 0.0
+    return max(settings.lora_strength or 0.0, second, key=abs)
 
 
 def _for_nano(base: "SamplingSettings", *, has_lora: bool) -> "SamplingSettings":
@@ -130,6 +147,7 @@ def _refined(base: "RefineSettings", given: dict[str, str]) -> "RefineSettings":
         audio=None if audio is None else _one_of("refine_audio", audio, get_args(AudioMode)),
         lora_strength=_strength(given, "refine_lora_strength"),
         tiles=_tiles(given, base.tiles),
+        double_frames=is_on(given, "double_frames"),
     )
 
 
@@ -177,6 +195,13 @@ def _guidance(name: str) -> "Guidance":
     return presets[_one_of("guidance", name, presets)]
 
 
+def _skipping(guidance: "Guidance", text: str) -> "Guidance":
+    if not re.fullmatch(r"\d{1,2}", text):
+        raise ValueError(f"skip_steps is {text!r}; expected a whole number from 0 to 99")
+    video, audio = (dataclasses.replace(s, skip_steps=int(text)) for s in (guidance.video, guidance.audio))
+    return dataclasses.replace(guidance, video=video, audio=audio)
+
+
 def _schedule(name: str) -> str:
     from ltx2.schedule import ScheduleName
 
@@ -195,6 +220,12 @@ def _steps(text: str) -> int:
     return int(text)
 
 
+def adapter_strength(given: dict[str, str]) -> float:
+    """Of the LoRA that all stages have fused; 1 where none is said."""
+    strength = _strength(given, "adapter_strength")
+    return 1.0 if strength is None else strength
+
+
 def _strength(given: dict[str, str], key: str) -> float | None:
     if key not in given:
         return None
@@ -208,6 +239,7 @@ def _recorded_guidance(guidance: "Guidance") -> dict[str, Scalar]:
         "guidance_video": _spelled(guidance.video_weights),
         "guidance_audio": _spelled(guidance.audio_weights),
         "stg": f"{guidance.stg_kind} in blocks {list(guidance.stg_blocks)}" if guidance.stg_blocks else None,
+        **({"skip_steps": "video {} audio {}".format(*guidance.skip_steps)} if any(guidance.skip_steps) else {}),
     }
 
 
