@@ -1,6 +1,5 @@
 """Word and character errors: what was said against what was meant, after a normalisation that both sides get."""
 
-import re
 import unicodedata
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from scipy.optimize import linear_sum_assignment
 
 WITHOUT_SPACES = frozenset({"zh", "ja", "th", "yue", "lo", "km", "my", "bo"})
 """Languages written without spaces between words: only their characters can be compared."""
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,12 +88,13 @@ def words(text: str, language: str) -> list[str]:
 def characters(text: str, language: str) -> list[str]:
     """Characters of a normalised text; the spaces count, but not in languages written without them."""
     plain = normalised(text, language)
-    return list(_SPACE.sub("", plain) if language in WITHOUT_SPACES else plain)
+    return list(plain.replace(" ", "") if language in WITHOUT_SPACES else plain)
 
 
 def normalised(text: str, language: str) -> str:
     """Lower case, compatibility forms, no punctuation; for English also numbers, contractions and titles."""
-    return _SPACE.sub(" ", _normaliser(language == "en")(unicodedata.normalize("NFKC", text))).strip()
+    plain = _normaliser(language == "en")(unicodedata.normalize("NFKC", text))
+    return " ".join(word for word in plain.split() if any(map(str.isalnum, word)))
 
 
 @cache
