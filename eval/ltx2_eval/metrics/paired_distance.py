@@ -44,8 +44,7 @@ class PairedDistance(Metric):
     """Mean squared distance over pairs of clips: the n-th update of one side belongs to the n-th of the other.
 
     What it measures: with the LPIPS extractor, how different each clip looks from its own reference, as a quantised
-    model's from the full one's; 0 for the same pictures, about 0.1 where one has to look twice, 0.5 for unrelated
-    ones. It cannot see motion, nor say which of the two is better.
+    model's from the full one's; 0 for the same pictures. It cannot see motion, nor say which of the two is better.
 
     >>> metric = PairedDistance()
     >>> for value in (0.0, 1.0):

@@ -85,8 +85,9 @@ def sync_accuracy(
 ) -> Outcome:
     """Share of the clip's ends whose most probable offset lies within 0.2 s; its mean over clips is an accuracy.
 
-    What it measures: how often the network takes the clip for being in sync. On real clips it does so for about two
-    thirds. It cannot see how far off the others are.
+    What it measures: how often the network takes the clip for being in sync. It is right to within 0.2 s on 67 % of
+    real clips with sparse events (VGGSound-Sparse), so that real clips do not reach 1. It cannot see how far off the
+    others are.
 
     Args:
         subject: the clip.
