@@ -1,0 +1,136 @@
+"""Whatever can change a value changes its protocol's identity; what cannot, does not."""
+
+import dataclasses
+
+import pytest
+
+from ltx2_eval import protocol as module
+from ltx2_eval.extractors.base import ExtractorSpec
+from ltx2_eval.metrics.catalogue import BUILT_IN
+from ltx2_eval.protocol import protocol_of
+from ltx2_reports.records import Environment, Protocol, ReferenceRef, RunHeader, RunSpec, SuiteRef
+
+SPEC = ExtractorSpec(
+    id="x",
+    version=1,
+    title="X",
+    stream="video",
+    dimension=4,
+    weights="w",
+    preprocessing="p",
+    sampling="s",
+    source="",
+    implementation="m:C",
+)
+ENTRY = dataclasses.replace(BUILT_IN["fvd"], extractor="x", settings={"dimension": 4})
+REFERENCE = ReferenceRef(name="real", sha256="1" * 64, n=9)
+
+
+class Pool:
+    def __init__(self, spec=SPEC, sha256="a" * 64):
+        self._spec, self._sha256 = spec, sha256
+
+    def spec(self, name):
+        return self._spec
+
+    def weights_sha256(self, name):
+        return self._sha256
+
+
+def _header(suite="2" * 64, **environment):
+    fields = {
+        "packages": {"torch": "2"},
+        "python": "3",
+        "platform": "p",
+        "machine": "m",
+        "device": "cpu",
+        "threads": 1,
+        "git": None,
+    }
+    spec = RunSpec(
+        system="a",
+        model="m",
+        model_identity={},
+        suite=SuiteRef(name="s", version="1", sha256=suite, licence=None),
+        prompts=(),
+        seeds=(0,),
+        clip=None,
+        container=None,
+    )
+    made = Environment(**{**fields, **environment})
+    return RunHeader(schema_version=1, status="done", created_at="", spec=spec, environment=made, weights={})
+
+
+def _protocol(entry=ENTRY, header=None, pool=None, reference=REFERENCE, n=8):
+    return protocol_of(entry, header or _header(), pool or Pool(), reference=reference, n=n)
+
+
+def _spec(**changes):
+    return {"pool": Pool(dataclasses.replace(SPEC, **changes))}
+
+
+def _metric(**changes):
+    return {"entry": dataclasses.replace(ENTRY, spec=ENTRY.spec.model_copy(update=changes))}
+
+
+CHANGES = {
+    "metric": lambda: _metric(id="other"),
+    "metric_version": lambda: _metric(version=ENTRY.spec.version + 1),
+    "extractor": lambda: _spec(id="y"),
+    "extractor_version": lambda: _spec(version=2),
+    "weights_sha256": lambda: {"pool": Pool(sha256="b" * 64)},
+    "preprocessing": lambda: _spec(preprocessing="q"),
+    "sampling": lambda: _spec(sampling="t"),
+    "aggregation": lambda: {"entry": dataclasses.replace(ENTRY, aggregation="other")},
+    "reference": lambda: {"reference": REFERENCE.model_copy(update={"sha256": "3" * 64})},
+    "suite": lambda: {"header": _header(suite="4" * 64)},
+    "n": lambda: {"n": 9},
+    "settings": lambda: {"entry": dataclasses.replace(ENTRY, settings={"dimension": 4, "more": True})},
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_change_of_one_field_is_another_identity_and_is_named(field):
+    before, after = _protocol(), _protocol(**CHANGES[field]())
+    assert before.identity != after.identity
+    assert [line.partition(":")[0] for line in before.difference(after)] == [field]
+
+
+def test_the_decoder_is_in_it(monkeypatch):
+    before = _protocol()
+    monkeypatch.setattr(module, "decoder_id", lambda: "another")
+    assert before.difference(_protocol()) == [f"decoder: {before.decoder!r} and 'another'"]
+
+
+def test_no_field_of_a_protocol_is_left_untried():
+    assert {*CHANGES, "decoder"} == set(Protocol.model_fields)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reference": REFERENCE.model_copy(update={"name": "the same clips elsewhere"})},
+        {"header": _header(machine="another")},
+        {"header": _header(packages={"torch": "3"})},
+        _metric(title="other words", cannot_see="other words", source="other words", least_n=1),
+        _spec(title="other words", source="other words"),
+    ],
+)
+def test_what_cannot_change_a_value_changes_nothing(change):
+    assert _protocol().identity == _protocol(**change).identity
+
+
+@pytest.mark.parametrize("field", ["machine", "device", "threads", "packages"])
+def test_a_duration_belongs_to_the_machine(field):
+    entry = BUILT_IN["runtime.generate_s"]
+    other = {"machine": "n", "device": "cuda", "threads": 2, "packages": {"torch": "3"}}[field]
+    assert _protocol(entry).identity != _protocol(entry, header=_header(**{field: other})).identity
+
+
+def test_every_metric_of_the_catalogue_has_an_identity_of_its_own():
+    """The settings, the aggregation and the extractor tell them apart even under one id."""
+    anonymous = [
+        (entry.implementation, entry.extractor, entry.aggregation, tuple(sorted(entry.settings.items())))
+        for entry in BUILT_IN.values()
+    ]
+    assert len(set(anonymous)) == len(anonymous)
