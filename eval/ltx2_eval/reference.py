@@ -63,8 +63,8 @@ class Reference:
         alone = [clip.sample for clip in clips if clip.sample not in named and clip.prompt_id not in named]
         if alone:
             raise NotApplicable(
-                f"reference set {self.name} has no clip for {len(alone)} of {len(clips)} samples, first {alone[0]}; this "
-                "metric compares each clip with the reference clip that has the name of its sample or its prompt"
+                f"reference set {self.name} has no clip for {len(alone)} of {len(clips)} samples, first {alone[0]}; "
+                "this metric compares each clip with the one that has the name of its sample or its prompt"
             )
         return [named[clip.sample if clip.sample in named else clip.prompt_id] for clip in clips]
 
