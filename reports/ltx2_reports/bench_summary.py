@@ -8,7 +8,7 @@ import numpy as np
 from ltx2_benchmarks.hardware import load_gpu
 from ltx2_benchmarks.recipe import Recipe
 from ltx2_reports.bench import BenchEstimate, BenchRecord
-from ltx2_reports.speed import compare_records
+from ltx2_reports.speed import compare_records, pair_doubts
 
 _RESAMPLES = 4000
 _TERA = 1e12
@@ -40,7 +40,29 @@ def summarise_bench(
 
 def case_row(record: BenchRecord, price_per_gpu_hour: float | None = None) -> dict[str, Any]:
     """One record as a row."""
-    return {**_named(record), **_sizes(record.estimate), **_timed(record, price_per_gpu_hour)}
+    return {
+        **_named(record),
+        **_sizes(record.estimate),
+        **_timed(record, price_per_gpu_hour),
+        **_circumstances(record),
+    }
+
+
+def _circumstances(record: BenchRecord) -> dict[str, Any]:
+    """Where, when and how, so that a row by itself can be read years later."""
+    device = record.device
+    return {
+        "created_at": record.created_at,
+        "session": record.session,
+        "device": device.name,
+        "driver": device.driver,
+        "threads": device.threads,
+        "attention_backend": device.attention,
+        "clock_mhz": device.clock_mhz,
+        "clock_low_mhz": device.clock_low_mhz,
+        "throttling": device.throttling,
+        "packages": device.packages,
+    }
 
 
 def _named(record: BenchRecord) -> dict[str, Any]:
@@ -126,9 +148,12 @@ def _ratios(records: Sequence[BenchRecord], recipe: Recipe) -> list[dict[str, An
                 "label": record.label,
                 "frames": record.case.frames,
                 "ours": peer.case.name,
+                "ours_model": peer.case.model,
                 "against": record.case.name,
+                "against_model": record.case.model,
                 **_size_ratios(record.estimate, peer.estimate),
                 "seconds": seconds_ratio(record, peer),
+                "seconds_doubts": _doubts(record, peer),
             }
         )
     return found
@@ -144,8 +169,14 @@ def _size_ratios(over: BenchEstimate, under: BenchEstimate) -> dict[str, float]:
     }
 
 
-def _point(record: BenchRecord) -> tuple[str | None, int, str, int]:
-    return record.label, record.case.frames, record.case.dtype, record.case.batch
+def _doubts(*records: BenchRecord) -> list[str]:
+    """Why timings are not to be believed, with whose they are."""
+    return [f"{r.case.model}: {reason}" for r in records if r.verdict for reason in r.verdict.reasons]
+
+
+def _point(record: BenchRecord) -> tuple[Any, ...]:
+    case = record.case
+    return record.label, case.measure, case.frames, case.steps, case.dtype, case.batch
 
 
 def seconds_ratio(over: BenchRecord, under: BenchRecord) -> dict[str, float] | None:
@@ -223,7 +254,7 @@ def _difference(records: Sequence[BenchRecord]) -> dict[str, Any] | None:
     sides = {record.role: record for record in records if record.role != "alone"}
     if set(sides) != {"a", "b"} or any(record.timing is None for record in sides.values()):
         return None
-    found = compare_records(sides["a"], sides["b"])
+    found, doubts = compare_records(sides["a"], sides["b"]), pair_doubts(sides["a"], sides["b"])
     return {
         "a": sides["a"].case.name,
         "b": sides["b"].case.name,
@@ -231,5 +262,6 @@ def _difference(records: Sequence[BenchRecord]) -> dict[str, Any] | None:
         "low": found.low,
         "high": found.high,
         "pairs": found.pairs,
-        "verdict": found.verdict,
+        "verdict": "undecided" if doubts else found.verdict,
+        "doubts": list(doubts),
     }

@@ -126,7 +126,13 @@ def _timings(summary: dict[str, Any]) -> Table:
     priced = summary["price_per_gpu_hour"] is not None
     judged = any(case["error"] is not None for case in timed)
     head = ("case", "median s", "quartiles", "n", "cold s", "s/step", "real-time factor", "TFLOP/s", "share of peak")
-    head += ("peak GiB", "joules", *(("cost",) if priced else ()), *(("error",) if judged else ()), "valid")
+    head += (
+        "peak GiB",
+        "joules",
+        *(("cost per clip", "cost per step") if priced else ()),
+        *(("error",) if judged else ()),
+        "valid",
+    )
     rows = [
         (
             case["name"],
@@ -140,7 +146,7 @@ def _timings(summary: dict[str, Any]) -> Table:
             percent(case["utilisation"]),
             number(case["device_peak_bytes"] and case["device_peak_bytes"] / _GIB, 3),
             number(case["joules"], 3),
-            *((number(case["cost_per_clip"] or case["cost_per_step"], 3),) if priced else ()),
+            *((number(case["cost_per_clip"], 3), number(case["cost_per_step"], 3)) if priced else ()),
             *((number(case["error"], 2),) if judged else ()),
             _validity(case["verdict"]),
         )
@@ -179,7 +185,7 @@ def _ratios(summary: dict[str, Any]) -> Table:
     rows = [
         (
             f"{ratio['label']}, {ratio['frames']} frames: {ratio['against']} over {ratio['ours']}",
-            _interval(ratio["seconds"]),
+            _interval(ratio["seconds"]) + (", NOT VALID" if ratio["seconds_doubts"] else ""),
             *(
                 number(ratio[key])
                 for key in ("tflop_per_forward", "tflop_linear", "tflop_attention", "tokens", "parameters")
@@ -191,7 +197,8 @@ def _ratios(summary: dict[str, Any]) -> Table:
         "The linear parts grow as the tokens, attention as their square: the larger share of attention is what makes "
         "the ratio of FLOPs larger than that of tokens."
     )
-    return Table(title="Ratios", head=head, rows=tuple(rows), notes=(note,))
+    doubts = [f"{ratio['label']}: {doubt}" for ratio in summary["ratios"] for doubt in ratio["seconds_doubts"]]
+    return Table(title="Ratios", head=head, rows=tuple(rows), notes=(note, *doubts))
 
 
 def _interval(ratio: dict[str, float] | None) -> str:
@@ -227,15 +234,15 @@ def _published(summary: dict[str, Any]) -> Table | None:
 def _explained(summary: dict[str, Any], said: dict[str, Any]) -> str:
     shares = {row["model"]: row["implied_tflop_per_s"] for row in said["rows"]}
     text = f"Published ratio {said['seconds_ratio']:.2f}"
-    same = [r for r in summary["ratios"] if r["ours"].split()[0] in shares and r["against"].split()[0] in shares]
+    same = [r for r in summary["ratios"] if r["ours_model"] in shares and r["against_model"] in shares]
     if not same:
         return text + "."
     ratio = same[0]
-    efficiency = shares[ratio["against"].split()[0]] / shares[ratio["ours"].split()[0]]
+    ours, against = ratio["ours_model"], ratio["against_model"]
+    efficiency = shares[against] / shares[ours]
     flops = ratio["tflop_per_forward"]
     return (
-        f"{text} = {flops:.2f} (FLOPs) / {efficiency:.3f} (the throughput that {ratio['against'].split()[0]} reaches "
-        f"over that of {ratio['ours'].split()[0]})."
+        f"{text} = {flops:.2f} (FLOPs) / {efficiency:.3f} (the throughput that {against} reaches over that of {ours})."
     )
 
 

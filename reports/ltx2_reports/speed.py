@@ -20,6 +20,7 @@ LEAST_PAIRS = 8
 MARGIN = 0.01
 """A change within this is nobody's concern, however sure: timers, code layout and memory layout make as much."""
 
+_MENDED_BY_PAIRS = ("spread", "drift", "throttling", "other load")
 Verdict = Literal["slower", "faster", "same", "undecided"]
 
 
@@ -75,6 +76,16 @@ def compare_records(a: BenchRecord, b: BenchRecord, *, margin: float = MARGIN) -
     left, right = _by_round(a.timing), _by_round(b.timing)
     shared = sorted(left.keys() & right.keys())
     return paired_difference([left[i] for i in shared], [right[i] for i in shared], margin=margin)
+
+
+def pair_doubts(a: BenchRecord, b: BenchRecord) -> tuple[str, ...]:
+    """Why a pair is not to be believed: what either side's verdict says and taking turns does not mend.
+
+    Drift, other load and throttling slow down what stands side by side alike; an output that is not finite, a cache or
+    a call too short for the clock stay what they are.
+    """
+    reasons = [reason for record in (a, b) if record.verdict for reason in record.verdict.reasons]
+    return tuple(dict.fromkeys(reason for reason in reasons if not reason.startswith(_MENDED_BY_PAIRS)))
 
 
 def against_history(

@@ -24,7 +24,7 @@ from ltx2_reports.gate.bench import decide_bench
 from ltx2_reports.gate.policy import default_policy, read_policy
 from ltx2_reports.gate.writers import to_json, to_junit
 from ltx2_reports.records import Reason
-from ltx2_reports.speed import against_history, compare_records, hodges_lehmann, paired_difference
+from ltx2_reports.speed import against_history, compare_records, hodges_lehmann, pair_doubts, paired_difference
 from ltx2_reports.store import DamagedError
 
 CASE = BenchCase(
@@ -140,6 +140,17 @@ def test_records_of_one_session_are_compared_pair_by_pair():
     elsewhere = b.model_copy(update={"device": BenchDevice(kind="cpu", name="another")})
     with pytest.raises(ValueError, match="no pair"):
         compare_records(a, elsewhere)
+
+
+def test_taking_turns_mends_load_and_drift_but_not_a_wrong_output():
+    wrong = "output: it holds numbers that are not finite; speed may depend on that"
+    shared = ("drift: the last third", "other load: others kept 1.5 cores busy", "spread: wide", "throttling: heat")
+
+    def doubted(*reasons):
+        return record().model_copy(update={"verdict": BenchVerdict(valid=not reasons, reasons=reasons)})
+
+    assert pair_doubts(doubted(*shared), doubted()) == ()
+    assert pair_doubts(doubted(wrong, *shared), doubted(wrong)) == (wrong,)
 
 
 def test_the_history_of_a_device_has_a_rolling_median_of_valid_records():

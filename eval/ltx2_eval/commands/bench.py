@@ -4,12 +4,12 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ltx2_benchmarks.hardware import load_gpu
-from ltx2_benchmarks.recipe import Recipe, load_recipe
+from ltx2_benchmarks.recipe import Recipe, Timing, load_recipe
 from ltx2_eval.bench.case import Case, cases_of
 from ltx2_eval.bench.devices import Device, open_device
 from ltx2_eval.bench.estimate import BYTES
@@ -29,10 +29,11 @@ from ltx2_reports.store import atomic_write, strict_json
 _PAIRED_ROUNDS = 40
 _OF_RECIPES = ("model", "size", "frames", "steps", "dtype", "batch", "measure")
 _PIPE_WIDTH = 200
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def bench_command(given: Given) -> None:
-    """Estimate or measure; exit code 1 when a case failed, or b is slower than a."""
+    """Estimate or measure; exit code 1 when a case failed, or b is slower than a; 3 when a pair is undecided."""
     recipe = _recipe(given)
     gpu_name = given.gpu or recipe.gpu
     gpu = load_gpu(gpu_name) if gpu_name else None
@@ -87,10 +88,13 @@ def _recipe(given: Given) -> Recipe:
     for dtype in recipe.dtypes:
         if dtype not in BYTES:
             raise ValueError(f"dtype {dtype!r}: expected one of {', '.join(BYTES)}")
-    return recipe.model_copy(update={"timing": recipe.timing.model_copy(update=rule)})
+    timing = _validated(Timing, {**recipe.timing.model_dump(), **rule})
+    return recipe.model_copy(update={"timing": timing})
 
 
 def _from_options(given: Given) -> Recipe:
+    if given.steps and given.measure != "clip":
+        raise ValueError("--steps counts the steps of a clip; add --measure clip, or leave it out: a step is one")
     sizes = given.size or ["96x96"]
     fields = {
         "name": "custom",
@@ -103,8 +107,12 @@ def _from_options(given: Given) -> Recipe:
         "batches": given.batch or [1],
         "grid": [{"label": size, "size": size, "frames": given.frames or [49]} for size in sizes],
     }
+    return _validated(Recipe, fields)
+
+
+def _validated(kind: type[_Model], fields: dict[str, Any]) -> _Model:
     try:
-        return Recipe.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r}") from None
@@ -158,6 +166,8 @@ def _show(summary: dict[str, Any], given: Given) -> None:
         _print(table)
     if summary["difference"] is not None:
         print(for_terminal(_difference(summary["difference"])))
+        for doubt in summary["difference"]["doubts"]:
+            print(for_terminal(f"! {doubt}"))
     if given.out is not None:
         print(for_terminal(f"records: {Path(given.out).expanduser().resolve()}"))
 
@@ -189,11 +199,13 @@ def _print(table: Table) -> None:
 def _finish(records: Sequence[BenchRecord], summary: dict[str, Any]) -> None:
     """1 where a case failed, could not be had or is slower; a size that does not fit is an answer, not a failure."""
     broken = [record for record in records if record.reason and record.reason.kind in ("failed", "not_available")]
-    is_slower = summary["difference"] is not None and summary["difference"]["verdict"] == "slower"
+    verdict = summary["difference"]["verdict"] if summary["difference"] is not None else None
     if broken:
         note(f"{len(broken)} of {len(records)} cases failed; their records say why")
-    if broken or is_slower:
+    if broken or verdict == "slower":
         raise SystemExit(1)
+    if verdict == "undecided":
+        raise SystemExit(3)
 
 
 def _quiet(text: str) -> None:

@@ -95,6 +95,7 @@ def test_a_cpu_is_timed_and_everything_is_kept(bench, tmp_path):
     assert json.loads((tmp_path / "bench.json").read_text()) == found
     rows = list(csv.DictReader(io.StringIO((tmp_path / "bench.csv").read_text())))
     assert [row["width"] for row in rows] == ["64", "96"]
+    assert all(row["device"] and row["created_at"] and row["packages.torch"] for row in rows)
     assert "| " in (tmp_path / "bench.md").read_text()
     bench(*SMALL, "--out", tmp_path)
     assert len({record.session for record in read_bench(tmp_path)}) == 2
@@ -119,6 +120,14 @@ def test_a_pair_says_which_is_slower(bench):
     assert "two models ran in turn" not in out
 
 
+def test_a_pair_that_decides_nothing_has_a_code_of_its_own(bench):
+    words = ("--size", "64x64", "--frames", "9", "--repeats", "3", "--warmup", "1")
+    code, out, _ = bench("--model", "ltx2:nano@layers=1", "--against", "ltx2:nano@layers=1", *words)
+    assert code == 3
+    assert "3 pairs: undecided" in out
+    assert "! count: 3 timings" in out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -136,6 +145,9 @@ def test_a_pair_says_which_is_slower(bench):
         (("--against", "ltx2:nano", "--device", "meta"), 2, "--against compares by the clock"),
         (("--against", "ltx2:nano", "--size", "64x64", "--size", "96x96"), 2, "compares one case"),
         (("--measure", "clip", "--model", "wan22:tiny", "--frames", "9"), 2, "wan22 is measured by steps"),
+        (("--steps", "5"), 2, "--steps counts the steps of a clip"),
+        (("--repeats", "100000"), 2, "repeats: Input should be less than or equal to 10000"),
+        (("--model", "ltx2:nano@tiles=2x3x3"), 2, "tiles are of a clip's second stage"),
         (("--run", "nowhere"), 2, "nowhere is not a run folder"),
     ],
 )
