@@ -105,6 +105,8 @@ def test_silence_ratio_counts_frames() -> None:
     assert value(outcome) == pytest.approx(0.7 / 2.0)
     assert outcome.details == {"leading_s": 0.5, "trailing_s": 0.0, "longest_s": 0.5}
     assert value(checks.silence_ratio(heard(np.zeros(48000)))) == 1.0
+    assert value(checks.silence_ratio(heard(np.full(48000, 0.1)))) == 1.0
+    assert value(checks.silence_ratio(heard(audio + 0.1))) == pytest.approx(0.7 / 2.0)
     assert value(checks.silence_ratio(heard(sine(440, 10 ** (-59 / 20) * np.sqrt(2))))) == 0.0
     assert value(checks.silence_ratio(heard(sine(440, 10 ** (-61 / 20) * np.sqrt(2))))) == 1.0
 
@@ -156,6 +158,12 @@ def test_hum_is_a_share_of_power(mains_hz: int) -> None:
     assert value(checks.hum_ratio(heard(noise()))) < 0.005
     mixed = noise() * 0.5 / noise().std() + sine(mains_hz, np.sqrt(0.5))
     assert value(checks.hum_ratio(heard(mixed))) == pytest.approx(0.5, abs=0.03)
+    assert value(checks.hum_ratio(heard(mixed + 0.3))) == pytest.approx(value(checks.hum_ratio(heard(mixed))), rel=1e-3)
+
+
+def test_a_constant_has_no_hum() -> None:
+    outcome = checks.hum_ratio(heard(np.full(96000, 0.25)))
+    assert outcome.value is None or outcome.value == 0.0
 
 
 @pytest.mark.parametrize("metric", ALL)

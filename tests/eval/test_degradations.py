@@ -211,3 +211,31 @@ def test_the_scale_of_two_sides():
     assert shift.severity(-80) == 80
     assert DEGRADATIONS["audio.lowpass"].position(4000) == 2
     assert DEGRADATIONS["audio.lowpass"].mildest == 8000
+
+
+def test_pink_noise_falls_by_3_db_per_octave_and_has_the_level_that_is_named():
+    generator = np.random.default_rng(0)
+    clip = heard((0.2 * np.sin(np.arange(96000) / 3)).tolist(), rate_hz=48000)
+    noise = sound.pink(clip, -10, generator).audio - clip.audio
+    assert 10 * np.log10(np.mean(noise**2) / np.mean(clip.audio**2)) == pytest.approx(-10, abs=0.05)
+    power, hertz = np.abs(np.fft.rfft(noise[0])) ** 2, np.fft.rfftfreq(96000, 1 / 48000)
+    bands = [power[(hertz >= low) & (hertz < 2 * low)].mean() for low in (250, 1000, 4000)]
+    assert np.diff(10 * np.log10(bands)) == pytest.approx([-6.02, -6.02], abs=0.6)
+
+
+def test_a_room_keeps_onset_and_loudness_and_dies_away():
+    clip = heard([0.0] * 100 + [0.5] + [0.0] * 2899, rate_hz=1000)
+    room = sound.reverberant(clip, 1.0, np.random.default_rng(0)).audio[0].astype(np.float64)
+    assert (room[:100] == 0).all() or np.abs(room[:100]).max() < 1e-7
+    assert int(np.abs(room).argmax()) == 100
+    assert np.mean(room**2) == pytest.approx(np.mean(clip.audio**2), rel=1e-4)
+    early, late = (np.mean(room[start : start + 200] ** 2) for start in (101, 601))
+    assert 10 * np.log10(late / early) == pytest.approx(-30, abs=2)
+    assert room[1101:] == pytest.approx(np.zeros(1899), abs=1e-6)
+
+
+def test_jitter_shows_neighbours_and_never_drifts():
+    clip = seen(list(range(0, 200, 2)))
+    moved = np.array(shades(picture.jittered(clip, 3, np.random.default_rng(0)))) // 2 - np.arange(100)
+    assert set(moved[3:-3].tolist()) == set(range(-3, 4))
+    assert abs(moved.mean()) < 0.7

@@ -126,11 +126,13 @@ def test_the_slope_is_that_of_least_squares():
 
 
 def test_what_must_stay_still():
-    """Within two standard errors, or a fifth of the smallest effect that matters."""
+    """Within a fifth of the smallest effect that matters, interval and all; what noise hides is neither."""
     reencode = still("av_offset_ms", "file.reencode")
-    assert judge(reencode, [point(1, 0.19, error=0.1)]).held is True
+    hidden = judge(reencode, [point(1, 0.19, error=0.1)])
+    assert (hidden.held, "too few clips to say" in hidden.why) == (None, True)
+    assert judge(reencode, [point(1, 1.0, error=5.0)], smallest=40).held is None
     assert judge(reencode, [point(1, 0.21, error=0.1)]).held is False
-    assert judge(reencode, [point(1, 7.9, error=0.1)], smallest=40).held is True
+    assert judge(reencode, [point(1, 7.7, error=0.1)], smallest=40).held is True
     assert judge(reencode, [point(1, -8.1, error=0.1)], smallest=40).held is False
     assert judge(reencode, [point(1, 0.0)], smallest=40).tolerance == 8
 
@@ -154,9 +156,12 @@ def test_too_few_clips_decide_nothing():
 def test_verdicts():
     seen = judge(aim("video.sharpness", "video.blur", "falls"), [point(v, -v, accuracy=1.0) for v in BLUR])
     moved = judge(still("video.sharpness", "file.reencode"), [point(1, 5.0)])
-    calm = judge(still("video.sharpness", "file.reencode"), [point(1, 0.0)])
+    calm = judge(still("video.sharpness", "file.reencode"), [point(1, 0.0)], smallest=40)
     assert verdict_of(20, 10, [seen, calm], None)[0] == "may gate"
     assert verdict_of(20, 10, [seen, calm], None)[1].endswith("unmoved by 1 others")
+    noisy = judge(still("video.sharpness", "file.reencode"), [point(1, 0.0, error=1.0)])
+    assert verdict_of(20, 10, [seen, noisy], None)[0] == "may gate"
+    assert "too few clips to tell whether file.reencode move it" in verdict_of(20, 10, [seen, noisy], None)[1]
     assert verdict_of(20, 10, [seen, moved], None)[0] == "report only"
     assert verdict_of(20, 10, [calm], None) == ("report only", "no degradation is stated that it must see")
     assert verdict_of(0, 10, [], "the clip has no audio") == (

@@ -107,6 +107,9 @@ def test_cuts_are_counted_and_flashes_are_not() -> None:
     assert value(one) == 1.0
     assert one.details == {"first_cut_frame": 10}
     assert value(checks.num_cuts(seen(np.concatenate([first, second, first])))) == 2.0
+    alternating = np.concatenate([np.stack([first[0], second[0]])] * 12)
+    assert value(checks.num_cuts(seen(alternating))) == 0.0
+    assert value(checks.num_cuts(seen(np.concatenate([first, second[:2], first])))) == 0.0
     flash = np.concatenate([first, grey([255]), first])
     assert value(checks.num_cuts(seen(flash))) == 0.0
     assert value(checks.num_cuts(seen(first))) == 0.0

@@ -75,7 +75,7 @@ def dc_offset(subject: Subject, features: Features = None, extractor: Extractor 
 
 
 def silence_ratio(subject: Subject, features: Features = None, extractor: Extractor | None = None) -> Outcome:
-    """Share of frames of 20 ms whose RMS is below -60 dBFS."""
+    """Share of frames of 20 ms whose RMS around their mean is below -60 dBFS; a constant is silence."""
     del features, extractor
     found = _waveform(subject, FRAME_S)
     if isinstance(found, Outcome):
@@ -186,14 +186,20 @@ def _lone_peaks(curve: NDArray[np.float64], limit: float, near: int, far: int) -
 
 
 def hum_ratio(subject: Subject, features: Features = None, extractor: Extractor | None = None) -> Outcome:
-    """Share of the power in lines at the first six multiples of 50 or of 60 Hz, above the level beside the lines."""
+    """Share of the power in lines at the first six multiples of 50 or of 60 Hz, above the level beside the lines.
+
+    A constant is no sound and no part of the power.
+    """
     del features, extractor
     found = _audible(subject, 1.0)
     if isinstance(found, Outcome):
         return found
     audio, rate_hz = found
     window = np.hanning(audio.shape[1])
-    power = (np.abs(np.fft.rfft(audio.astype(np.float64) * window)) ** 2).sum(axis=0)
+    heard = audio.astype(np.float64) - audio.mean(axis=1, keepdims=True, dtype=np.float64)
+    power = (np.abs(np.fft.rfft(heard * window)) ** 2).sum(axis=0)
+    if not power.any():
+        return abstain("the sound is a constant")
     resolution_hz = rate_hz / audio.shape[1]
     shares = {mains: _line_share(power, resolution_hz, mains) for mains in (50, 60)}
     mains = max(shares, key=lambda key: shares[key])

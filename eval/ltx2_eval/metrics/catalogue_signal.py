@@ -21,10 +21,11 @@ def _entry(
     source: str,
     cannot_see: str,
     settings: dict[str, Scalar] | None = None,
+    version: int = 1,
 ) -> MetricEntry:
     spec = MetricSpec(
         id=id,
-        version=1,
+        version=version,
         title=title,
         unit=unit,
         direction=direction,
@@ -186,6 +187,7 @@ _VIDEO = (
         "chi-square distance of 8x8x8 colour histograms above 0.5",
         "Cuts between shots of the same colours, and slow cross-fades.",
         {"threshold": 0.5},
+        version=2,
     ),
     _entry(
         "video.motion",
@@ -255,6 +257,7 @@ _AUDIO = (
         "audio_checks:silence_ratio",
         "RMS below -60 dBFS",
         "Pauses by intent; noise that should be silence.",
+        version=2,
     ),
     _entry(
         "audio.bandwidth_hz",
@@ -278,6 +281,7 @@ _AUDIO = (
         "audio_checks:spectral_flatness",
         "Gray and Markel 1974",
         "Whether noise is wanted.",
+        version=2,
     ),
     _entry(
         "audio.stereo_correlation",
@@ -312,6 +316,7 @@ _AUDIO = (
         "audio_checks:hum_ratio",
         "lines at multiples of 50 or 60 Hz above their surroundings",
         "Tones of the scene at these frequencies count as hum.",
+        version=2,
     ),
 )
 

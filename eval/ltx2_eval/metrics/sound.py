@@ -18,7 +18,7 @@ class AudioStatistics:
     """Of frames of 20 ms without overlap, and of the whole."""
 
     level_dbfs: NDArray[np.float64]
-    """(k,) RMS over all channels; at least -200."""
+    """(k,) RMS over all channels around each frame's own mean, since a constant is not heard; at least -200."""
     flatness: NDArray[np.float64]
     """(k,) geometric over arithmetic mean of the power spectrum, 0..1, without the bins at 0 and half the rate."""
     spectrum: NDArray[np.float64]
@@ -42,8 +42,9 @@ def audio_statistics(audio: NDArray[np.float32], rate_hz: int) -> AudioStatistic
     frames = rearrange(audio[:, : count * size].astype(np.float64), "c (k s) -> c k s", s=size)
     power = (np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2).sum(axis=0)[:, 1:-1] + 1e-20
     frequencies_hz, spectrum = welch(audio, rate_hz, nperseg=min(audio.shape[1], 4096), axis=1)
+    heard = frames - frames.mean(axis=2, keepdims=True)
     return AudioStatistics(
-        level_dbfs=10 * np.log10(np.maximum((frames**2).mean(axis=(0, 2)), 1e-20)),
+        level_dbfs=10 * np.log10(np.maximum((heard**2).mean(axis=(0, 2)), 1e-20)),
         flatness=np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1),
         spectrum=spectrum.astype(np.float64).sum(axis=0),
         frequencies_hz=frequencies_hz,

@@ -11,6 +11,8 @@ from ltx2_eval.metrics.offset import require_both
 from ltx2_eval.metrics.picture import VideoStatistics, video_statistics
 
 Features = NDArray[np.float32] | None
+_STAY = 4
+"""Frames on either side of a cut; even, so that alternating frames have the same mean on both."""
 
 
 def duration_mismatch_s(subject: Subject, features: Features = None, extractor: Extractor | None = None) -> Outcome:
@@ -118,21 +120,22 @@ def blockiness(subject: Subject, features: Features = None, extractor: Extractor
 def num_cuts(
     subject: Subject, features: Features = None, extractor: Extractor | None = None, *, threshold: float = 0.5
 ) -> Outcome:
-    """Number of places where the colours change at once and stay changed; a flash is not a cut.
+    """Number of places where the colours change at once and stay changed; a flash is not a cut, nor is flicker.
 
-    Distance of colour histograms p, q: sum((p - q)^2 / (p + q)) / 2, in 0..1.
+    Distance of colour histograms p, q: sum((p - q)^2 / (p + q)) / 2, in 0..1; of neighbouring frames, and of the means
+    of the four frames on either side, in which what comes and goes is on both sides alike.
     """
     del features, extractor
     found = _statistics(subject, 2)
     if isinstance(found, Outcome):
         return found
     colours = found.histogram
-    last = len(colours) - 1
     cuts = [
         index
         for index in range(1, len(colours))
         if _distance(colours[index - 1], colours[index]) > threshold
-        and _distance(colours[max(0, index - 3)], colours[min(last, index + 2)]) > threshold
+        and _distance(colours[max(0, index - _STAY) : index].mean(0), colours[index : index + _STAY].mean(0))
+        > threshold
     ]
     # A cross-fade over a few frames is one cut.
     separate = [cut for number, cut in enumerate(cuts) if number == 0 or cut - cuts[number - 1] > 3]

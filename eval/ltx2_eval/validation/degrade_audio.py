@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, fftconvolve, sosfiltfilt
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
@@ -16,6 +16,7 @@ _QUIET = 1e-4
 _NEAR_NYQUIST = 0.95
 _FILTER_ORDER = 8
 _MAINS_HZ = 50
+_LOWEST_HZ = 20.0
 _HARMONICS = (1.0, 0.5, 0.25)
 _CLICK = 0.9
 
@@ -81,6 +82,35 @@ def noisy(clip: Clip, level_db: float, generator: np.random.Generator) -> Clip:
     audio, _ = _sound(clip)
     strength = _audible_rms(audio) * 10 ** (level_db / 20)
     return _with(clip, audio + strength * generator.standard_normal(audio.shape))
+
+
+def pink(clip: Clip, level_db: float, generator: np.random.Generator) -> Clip:
+    """Pink noise (power falls with 1/f) `level_db` above (negative: below) the mean power of the sound.
+
+    Raises:
+        NotApplicable: the sound is silent.
+    """
+    audio, rate_hz = _sound(clip)
+    white = np.fft.rfft(generator.standard_normal(audio.shape), axis=1)
+    hertz = np.fft.rfftfreq(audio.shape[1], 1 / rate_hz)
+    noise = np.fft.irfft(np.where(hertz > 0, white / np.sqrt(np.maximum(hertz, _LOWEST_HZ)), 0), audio.shape[1], axis=1)
+    strength = _audible_rms(audio) * 10 ** (level_db / 20)
+    return _with(clip, audio + strength * noise / max(float(noise.std()), 1e-12))
+
+
+def reverberant(clip: Clip, decay_s: float, generator: np.random.Generator) -> Clip:
+    """A room: noise that decays by 60 dB in `decay_s`, as strong in all as the direct sound, which stays where it is.
+
+    Raises:
+        NotApplicable: the sound is silent.
+    """
+    audio, rate_hz = _sound(clip)
+    rms = _audible_rms(audio)
+    times_s = np.arange(1, round(decay_s * rate_hz) + 1) / rate_hz
+    tail = generator.standard_normal((len(audio), len(times_s))) * 10 ** (-3 * times_s / decay_s)
+    response = np.concatenate([np.ones((len(audio), 1)), tail / np.sqrt((tail**2).sum(axis=1, keepdims=True))], axis=1)
+    heard = fftconvolve(audio.astype(np.float64), response, axes=1)[:, : audio.shape[1]]
+    return _with(clip, heard * rms / np.sqrt(np.mean(heard**2)))
 
 
 def low_passed(clip: Clip, cutoff_hz: float) -> Clip:

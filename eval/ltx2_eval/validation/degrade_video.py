@@ -71,6 +71,13 @@ def shuffled(clip: Clip, window: float, generator: np.random.Generator) -> Clip:
     return _with(clip, video[np.concatenate(order)])
 
 
+def jittered(clip: Clip, most: float, generator: np.random.Generator) -> Clip:
+    """Every frame shows one up to `most` frames before or after it: the picture stutters and never drifts."""
+    video = _frames(clip)
+    moved = np.arange(len(video)) + generator.integers(-int(most), int(most) + 1, len(video))
+    return _with(clip, video[np.clip(moved, 0, len(video) - 1)])
+
+
 def at_speed(clip: Clip, factor: float) -> Clip:
     """The picture `factor` times as fast against the same sound, for as long; past its end it runs backwards."""
     video = _frames(clip)

@@ -56,14 +56,16 @@ EXPECTATIONS: dict[str, Expectation] = {
     "av_offset_ms": _of(
         _to("audio.shift", "follows", slope=1.0),
         _to("audio.start", "follows", slope=1.0),
+        # Onsets stay where they are under noise, in a room, and in a picture that stutters without drifting.
         still="audio.quiet audio.mono video.blur video.blocks file.reencode",
+        shown="audio.reverb audio.pink video.jitter",
     ),
     "av_align": _of(
         # A match is asked for within one frame and half a step, 47 ms at 24 frames a second: beyond that is chance.
         _to("audio.shift", "falls", saturates=80),
         _to("audio.swap", "falls"),
         still="audio.quiet audio.mono file.reencode",
-        shown="video.shuffle video.speed",
+        shown="video.shuffle video.speed video.jitter audio.reverb",
     ),
     "video.duration_mismatch_s": _of(
         _to("audio.cut", "rises", slope=1.0), still="audio.noise video.blur video.shuffle audio.shift file.reencode"
@@ -76,13 +78,13 @@ EXPECTATIONS: dict[str, Expectation] = {
     ),
     # Blur takes away change with the detail: what counts change may follow it.
     "video.frozen_ratio": _of(_to("video.freeze", "rises"), still="file.reencode", shown="video.blur"),
-    "video.duplicate_ratio": _of(_to("video.freeze", "rises"), still="video.blur", shown="file.reencode"),
+    "video.duplicate_ratio": _of(_to("video.freeze", "rises"), still="video.blur", shown="file.reencode video.jitter"),
     "video.flicker": _of(_to("video.flicker", "rises"), still="video.grain video.blur file.reencode"),
     "video.sharpness": _of(
-        _to("video.blur", "falls"), still=f"{_FRAME} video.freeze video.flicker video.speed file.reencode"
+        _to("video.blur", "falls"), still=f"{_FRAME} video.freeze video.flicker video.speed video.jitter file.reencode"
     ),
     "video.noise": _of(
-        _to("video.grain", "rises"), still=f"{_FRAME} video.freeze video.flicker video.speed file.reencode"
+        _to("video.grain", "rises"), still=f"{_FRAME} video.freeze video.flicker video.speed video.jitter file.reencode"
     ),
     "video.blockiness": _of(_to("video.blocks", "rises"), still=f"{_FRAME} video.speed file.reencode"),
     "video.num_cuts": _of(_to("video.cuts", "rises"), still="video.blur video.flicker video.freeze file.reencode"),
@@ -90,7 +92,7 @@ EXPECTATIONS: dict[str, Expectation] = {
         _to("video.speed", "follows"),
         _to("video.freeze", "falls"),
         still="file.reencode",
-        shown=f"video.blur {_FRAME}",
+        shown=f"video.blur {_FRAME} video.jitter",
     ),
     "audio.loudness_lufs": _of(
         _to("audio.quiet", "falls", slope=1.0), still="audio.dc file.reencode", shown="audio.shift audio.mute"
@@ -104,25 +106,56 @@ EXPECTATIONS: dict[str, Expectation] = {
     ),
     # What lies below the threshold depends on the gain; a constant is silence all the same.
     "audio.silence_ratio": _of(
-        _to("audio.mute", "rises"), still="audio.dc file.reencode", shown="audio.quiet audio.overdrive audio.noise"
+        _to("audio.mute", "rises"),
+        still="audio.dc file.reencode",
+        shown="audio.quiet audio.overdrive audio.noise audio.pink audio.reverb",
     ),
     # A shift of 0.8 s pushes sounds out of a short clip, so that another mixture is left.
     "audio.bandwidth_hz": _of(
         _to("audio.lowpass", "falls"), still="audio.quiet audio.mono file.reencode", shown="audio.shift audio.noise"
     ),
-    "audio.spectral_flatness": _of(_to("audio.noise", "rises"), still="audio.quiet file.reencode", shown="audio.shift"),
+    "audio.spectral_flatness": _of(
+        _to("audio.noise", "rises"), still="audio.quiet file.reencode", shown="audio.shift audio.pink audio.reverb"
+    ),
     "audio.stereo_correlation": _of(
         _to("audio.mono", "rises"), still="audio.quiet audio.dc file.reencode", shown="audio.shift audio.noise"
     ),
     "audio.clicks_per_s": _of(
-        _to("audio.clicks", "rises"), still="audio.quiet audio.dc audio.mono file.reencode", shown="audio.shift"
+        _to("audio.clicks", "rises"),
+        still="audio.quiet audio.dc audio.mono file.reencode",
+        shown="audio.shift audio.reverb audio.pink",
     ),
     "audio.hum_ratio": _of(_to("audio.hum", "rises"), still="audio.quiet audio.dc file.reencode", shown="audio.shift"),
-    "fvd": _of(*_SPOILT_PICTURES, still="file.reencode", shown=f"{_FRAME} video.speed video.freeze"),
-    "kvd": _of(*_SPOILT_PICTURES, still="file.reencode", shown=f"{_FRAME} video.speed video.freeze"),
-    "fad_soundnet": _of(*_SPOILT_SOUNDS, still="audio.swap file.reencode", shown="audio.shift audio.mono"),
-    "kad_soundnet": _of(*_SPOILT_SOUNDS, still="audio.swap file.reencode", shown="audio.shift audio.mono"),
+    "fvd": _of(*_SPOILT_PICTURES, still="file.reencode", shown=f"{_FRAME} video.speed video.freeze video.jitter"),
+    "kvd": _of(*_SPOILT_PICTURES, still="file.reencode", shown=f"{_FRAME} video.speed video.freeze video.jitter"),
+    "fad_soundnet": _of(
+        *_SPOILT_SOUNDS, still="audio.swap file.reencode", shown="audio.shift audio.mono audio.pink audio.reverb"
+    ),
+    "kad_soundnet": _of(
+        *_SPOILT_SOUNDS, still="audio.swap file.reencode", shown="audio.shift audio.mono audio.pink audio.reverb"
+    ),
     "clip_tv": _of(_to("prompt.swap", "falls"), still=f"{_FRAME} video.speed file.reencode", shown="video.blur"),
+    # The estimator of the nano towers was trained on offsets within half a second: order is asked for up to there.
+    "nano_offset_ms": _of(
+        _to("audio.shift", "follows", saturates=400),
+        still="audio.quiet file.reencode",
+        shown="audio.swap audio.noise audio.reverb video.jitter video.blur",
+    ),
+    "nano_tv": _of(_to("prompt.swap", "falls"), _to("video.blur", "falls"), still=f"{_FRAME} file.reencode"),
+    "nano_ta": _of(_to("prompt.swap", "falls"), _to("audio.swap", "falls"), shown="audio.noise", still="file.reencode"),
+    "nano_tv_margin": _of(_to("prompt.swap", "falls"), still="file.reencode", shown="video.blur"),
+    "nano_ta_margin": _of(
+        _to("prompt.swap", "falls"), _to("audio.swap", "falls"), still="file.reencode", shown="audio.noise"
+    ),
+    "nano_fvd": _of(*_SPOILT_PICTURES, still="file.reencode", shown=f"{_FRAME} video.speed video.freeze video.jitter"),
+    "nano_fad": _of(*_SPOILT_SOUNDS, still="audio.swap file.reencode", shown="audio.shift audio.mono audio.pink"),
+    # Promises of the procedural world: a prompt of another scene breaks them; what blurs or stutters need not.
+    "world_kept": _of(_to("prompt.swap", "falls"), still="file.reencode", shown="video.blur audio.noise audio.shift"),
+    "world_colour": _of(_to("prompt.swap", "falls"), still=f"{_FRAME} file.reencode", shown="video.blur"),
+    "world_shape": _of(_to("prompt.swap", "falls"), still=f"{_FRAME} file.reencode", shown="video.blur"),
+    "world_sound": _of(_to("prompt.swap", "falls"), _to("audio.swap", "falls"), still="file.reencode"),
+    "world_count": _of(_to("prompt.swap", "falls"), still="file.reencode", shown="audio.swap audio.noise audio.reverb"),
+    "world_sync": _of(_to("audio.shift", "falls", saturates=80), still="file.reencode", shown="audio.swap prompt.swap"),
     "clap_ta": _of(_to("prompt.swap", "falls"), _to("audio.swap", "falls"), still="audio.shift file.reencode"),
 }
 

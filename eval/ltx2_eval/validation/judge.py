@@ -132,13 +132,19 @@ def _level(aim: Aim, point: Point) -> str:
     return f"{point.level:g} {aim.scale.unit}".strip() if len(aim.scale.levels) > 1 else "its only level"
 
 
-def _still(aim: Aim, points: Sequence[Point], smallest_effect: float | None) -> tuple[bool, str]:
+def _still(aim: Aim, points: Sequence[Point], smallest_effect: float | None) -> tuple[bool | None, str]:
+    """Held only where the whole interval lies within the tolerance: what noise hides is not told, and no pass."""
+    hidden = ""
     for point in points:
         moved, limit = abs(point.difference or 0.0), _limit(aim, point, smallest_effect)
         if moved > limit:
             what = "not at all" if aim.untouched else f"at most {limit:.3g}"
             return False, f"moved by {point.difference:.3g} at {_level(aim, point)}, expected {what}"
-    return True, "did not move" if aim.untouched else "within its tolerance"
+        allowed, sure = SMALL_SHARE * (smallest_effect or 0.0), moved + 2 * (point.error or 0.0)
+        if not aim.untouched and sure > allowed and not hidden:
+            where = _level(aim, point)
+            hidden = f"too few clips to say: at {where} it may have moved by {sure:.3g}, allowed {allowed:.3g}"
+    return (None, hidden) if hidden else (True, "did not move" if aim.untouched else "within its tolerance")
 
 
 def _tolerance(aim: Aim, points: Sequence[Point], smallest_effect: float | None) -> float | None:
@@ -199,7 +205,9 @@ def verdict_of(n: int, least_n: int, trials: Sequence[Trial], first_reason: str 
         return "report only", ". ".join(f"{trial.degradation}: {trial.why}" for trial in (*failed, *open_))
     seen = "; ".join(f"{trial.degradation} ({trial.why})" for trial in responses)
     still = sum(trial.held is True for trial in trials) - len(responses)
-    return "may gate", f"sees {seen}; unmoved by {still} others"
+    hidden = [trial.degradation for trial in trials if trial.held is None and trial.expected == "still"]
+    unsure = f"; too few clips to tell whether {', '.join(hidden)} move it" if hidden else ""
+    return "may gate", f"sees {seen}; unmoved by {still} others{unsure}"
 
 
 def smallest_effect_of(points: Sequence[Point], mildest: float) -> float | None:

@@ -116,9 +116,10 @@ def duplicated(features: Features, share: float) -> Features:
 
 
 def size_point(bench: SetBench, aim: Aim, level: float) -> Point:
-    """The mean over random parts of the set, against the whole; the error is that of one part's value.
+    """The mean over random parts of the set, against the whole; the error is that of the mean.
 
-    Over all parts of one size, an unbiased estimator has the whole set's value as its mean.
+    Over all parts of one size, an unbiased estimator has the whole set's value as its mean; parts are drawn anew each
+    time, so that their mean misses it by chance only, as a mean of independent draws does.
     """
     clean = list(bench.clean.values())
     count = round(level * len(clean))
@@ -128,7 +129,7 @@ def size_point(bench: SetBench, aim: Aim, level: float) -> Point:
     parts = (generator.choice(len(clean), count, replace=False) for _ in range(_SUBSETS))
     values = np.array([bench.distance([clean[i] for i in part], bench.reference) for part in parts])
     whole = bench.distance(clean, bench.reference)
-    error = float(values.std(ddof=1))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
     difference = float(values.mean() - whole)
     return Point(
         level=level,
