@@ -95,6 +95,8 @@ def _key(prefix: str, text: str) -> str:
 def _entry(citation: Citation) -> str:
     lines = [f"  {name} = {{{text if name == 'author' else _field(text)}}}," for name, text in citation.fields]
     lines += [f"  url = {{{citation.url}}},"] if citation.url else []
+    names = dict(citation.fields)
+    lines += [f"  key = {{{citation.key}}},"] if "author" not in names else []  # what it is sorted by
     return "\n".join([f"@misc{{{citation.key},", *lines, "}", ""])
 
 

@@ -16,7 +16,6 @@ import unicodedata
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -308,14 +307,3 @@ def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: Ma
         assert path.parent == tmp_path / "a" / "b"
     with pytest.raises(ValueError, match="is not a run folder"):
         write_report([tmp_path], tmp_path / "out")
-
-
-@pytest.mark.skipif(shutil.which("lualatex") is None, reason="no lualatex on this machine")
-def test_latex_compiles_with_every_payload(make_run: MakeRun, tmp_path: Path, hostile: ModuleType) -> None:
-    metrics = {f"m{i}": {"spec": {"title": text[:300]}} for i, text in enumerate(hostile.PAYLOADS.values())}
-    table = render_latex(compare([read_run(make_run(metrics=metrics))], resamples=50))
-    document = f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}{table}\\end{{document}}"
-    (tmp_path / "x.tex").write_text(document, encoding="utf-8")
-    command = ["lualatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
