@@ -1,14 +1,17 @@
 """I3D is the published network: its values, its preprocessing, its frames."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from einops import rearrange
 
 from ltx2_eval.extractors.base import NotApplicable
-from ltx2_eval.extractors.catalogue import load_extractor
+from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 from ltx2_eval.extractors.frames import bin_centre_frames, centred_frames
 from ltx2_eval.extractors.i3d import I3d, centre_crop_224, max_pool
+from ltx2_eval.weights.convert import main
 from ltx2_eval.weights.safe import load_strict
 
 
@@ -34,6 +37,20 @@ def test_forward_equals_the_reference_on_filled_weights(published_fill, publishe
     torch.testing.assert_close(logits[:5], torch.tensor(first), rtol=0, atol=2e-5)
     assert float(logits.mean()) == pytest.approx(mean, abs=2e-6)
     assert float(logits.norm()) == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.parametrize(("extractor", "eps"), [("i3d-k400-torch", 1e-3), ("i3d-k400-eps1e-5", 1e-5)])
+def test_the_torch_file_loads_strictly_under_either_epsilon(tmp_path, extractor, eps):
+    """Random values in the published layout, without the counters that older files lack."""
+    torch.manual_seed(0)
+    state = {key: torch.rand(value.shape) for key, value in I3d().state_dict().items() if value.is_floating_point()}
+    torch.save(state, tmp_path / "i3d_pretrained_400.pt")
+    assert main(["torch", str(tmp_path / "i3d_pretrained_400.pt"), str(tmp_path)]) == 0
+    spec = EXTRACTORS[extractor]
+    module, _, kind = spec.implementation.partition(":")
+    loaded = getattr(importlib.import_module(module), kind).load(spec, tmp_path / "model.safetensors", "cpu")
+    assert {unit.bn.eps for unit in loaded.network.modules() if hasattr(unit, "bn")} == {eps}
+    torch.testing.assert_close(loaded.network.logits.conv3d.bias, state["logits.conv3d.bias"], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("stride", [(1, 1, 1), (1, 2, 2), (2, 2, 2), (3, 1, 2)])

@@ -1,6 +1,6 @@
 """Forward values of the largest networks on the published fill: minutes and gigabytes, so only on request.
 
-With LTX2_EVAL_LARGE_GOLDENS=1 they run (about 7 minutes on one core, 6.5 GB). Each network is also compared with an
+With LTX2_EVAL_LARGE_GOLDENS=1 they run (about 7 minutes on one core, 5 GB). Each network is also compared with an
 independent implementation at a small size, in the test of its extractor, always.
 """
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from ltx2_eval.extractors.imagebind_net import ImageBind
-from ltx2_eval.extractors.network import blank
 from ltx2_eval.extractors.synchformer_net import Synchformer
 from ltx2_eval.extractors.videomae import VideoMae
 
@@ -26,15 +25,20 @@ def _check(output, first, mean, norm):
     assert float(values.norm()) == pytest.approx(norm, rel=1e-5)
 
 
-def _filled(network, published_fill):
-    own = network.state_dict()
-    kept = {key: value.clone() for key, value in own.items() if key.endswith(".mask")}
-    network.load_state_dict({**published_fill(own), **kept}, assign=True)
+def _filled(make, published_fill):
+    """The network with the published fill; made without memory, so that there is one copy of it."""
+    with torch.device("meta"):
+        network = make()
+    state = published_fill(network.state_dict())
+    masks = {
+        key: torch.full(value.shape, float("-inf")).triu(1) for key, value in state.items() if key.endswith(".mask")
+    }
+    network.load_state_dict({**state, **masks}, assign=True)
     return network.eval().requires_grad_(False)
 
 
 def test_synchformer_towers(published_fill, published_input):
-    network = _filled(Synchformer(), published_fill)
+    network = _filled(Synchformer, published_fill)
     assert sum(value.numel() for value in network.state_dict().values()) == 237_460_245
     frames = published_input(1, 16, 3, 224, 224, scale=2).permute(0, 2, 1, 3, 4)
     with torch.inference_mode():
@@ -46,7 +50,7 @@ def test_synchformer_towers(published_fill, published_input):
 
 
 def test_imagebind(published_fill, published_input):
-    network = _filled(ImageBind(), published_fill)
+    network = _filled(ImageBind, published_fill)
     assert len(network.state_dict()) == 864
     ids = torch.zeros(1, 77, dtype=torch.long)
     ids[0, :6] = torch.tensor([49406, 320, 1125, 539, 320, 49407])
@@ -60,7 +64,7 @@ def test_imagebind(published_fill, published_input):
 
 
 def test_videomae(published_fill, published_input):
-    network = _filled(blank(VideoMae), published_fill)
+    network = _filled(VideoMae, published_fill)
     assert len(network.state_dict()) == 526
     with torch.inference_mode():
         features = network(published_input(1, 3, 16, 224, 224, scale=1, offset=0.5))

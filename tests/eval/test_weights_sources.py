@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import pickle
 import urllib.error
 import urllib.request
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from ltx2_eval import weights
 from ltx2_eval.extractors.base import NotAvailable
+from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.weights import lockfile
 from ltx2_eval.weights.convert import main
 from ltx2_eval.weights.lockfile import Entry
@@ -113,6 +116,7 @@ def test_parts_belong_to_packages_and_are_smaller_than_the_whole(spread):
     ("kind", "fields", "address"),
     [
         ("release", {"repository": "o/r", "revision": "v0.1"}, "o/r/releases/download/v0.1/w%3D1.safetensors"),
+        ("source", {"repository": "o/r", "revision": "c0ffee"}, "o/r/c0ffee/w%3D1.safetensors"),
         ("record", {"repository": "123"}, "records/123/files/w%3D1.safetensors"),
     ],
 )
@@ -156,3 +160,49 @@ def test_a_torch_file_that_is_no_state_dict_is_refused(tmp_path, capsys, content
     torch.save(content, tmp_path / "w.pt")
     assert main(["torch", str(tmp_path / "w.pt"), str(tmp_path)]) == 1
     assert "tensors by name" in capsys.readouterr().err
+
+
+def test_a_file_of_an_application_is_asked_for_as_such(only, weight, monkeypatch):
+    asked = []
+
+    def download(repository, file, *, revision, local_dir, endpoint, **more):
+        asked.append((repository, file, revision, more))
+        target = Path(local_dir) / file
+        target.parent.mkdir(parents=True)
+        target.write_bytes(weight)
+        return str(target)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    only(kind="hub", repository="spaces/o/r", revision="r1", file="w.safetensors")
+    assert weights.pull(["probe"])[0].state == "ready"
+    assert asked == [("o/r", "w.safetensors", "r1", {"repo_type": "space"})]
+
+
+def test_lpips_of_flax_becomes_torchs_layout(tmp_path):
+    random = np.random.default_rng(0)
+    tree = {
+        "AlexNet_0": {
+            "Conv_0": {"kernel": random.normal(size=(11, 7, 3, 4)).astype("f4"), "bias": np.arange(4, dtype="f4")}
+        },
+        "NetLinLayer_0": {"Conv_0": {"kernel": random.random((1, 1, 4, 1)).astype("f4")}},
+    }
+    (tmp_path / "w.ckpt").write_bytes(pickle.dumps(tree))
+    assert main(["lpips-flax", str(tmp_path / "w.ckpt"), str(tmp_path)]) == 0
+    found = load_file(tmp_path / "model.safetensors")
+    assert sorted(found) == ["convs.0.bias", "convs.0.weight", "heads.0"]
+    assert found["convs.0.weight"].shape == (4, 3, 11, 7)
+    assert found["convs.0.weight"][2, 1, 5, 6] == tree["AlexNet_0"]["Conv_0"]["kernel"][5, 6, 1, 2]
+    assert np.array_equal(found["heads.0"], tree["NetLinLayer_0"]["Conv_0"]["kernel"].reshape(-1))
+
+
+def test_a_head_of_its_own_counts_in_the_identity(monkeypatch):
+    """An extractor of two files has another hash when either file is another; none while one is unknown."""
+    hashes = {"efficientnet-lite0": "1" * 64, "soundnet": "2" * 64}
+    monkeypatch.setattr("ltx2_eval.extractors.pool.weights.weights_sha256", hashes.__getitem__)
+    pool = ExtractorPool()
+    assert pool.weights_sha256("efficientnet-lite0") == "1" * 64
+    first = pool.weights_sha256("objects-seen-heard")
+    hashes["soundnet"] = "3" * 64
+    assert len({first, pool.weights_sha256("objects-seen-heard"), *hashes.values()}) == 4
+    hashes["soundnet"] = None
+    assert pool.weights_sha256("objects-seen-heard") is None
