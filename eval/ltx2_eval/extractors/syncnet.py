@@ -101,8 +101,9 @@ class SyncNetExtractor(NetworkExtractor[SyncNet]):
         waveform = mono(clip, RATE_HZ, LEAST_S)
         start_s = max(float(clip.times_s[0]), clip.audio_start_s)
         frames = frames_from(clip, start_s, FPS)
-        cepstra = syncnet_cepstra(waveform[round((start_s - clip.audio_start_s) * RATE_HZ) :])
-        count = min(len(frames), len(cepstra) // _PER_FRAME) - LIP_FRAMES
+        shared = waveform[round((start_s - clip.audio_start_s) * RATE_HZ) :]
+        cepstra = syncnet_cepstra(shared)
+        count = min(len(frames), len(shared) * FPS // RATE_HZ) - LIP_FRAMES
         if count < FPS:
             raise NotApplicable(f"{max(0, count) / FPS:.2f} s of picture with sound, SyncNet needs {LEAST_S:g} s")
         with torch.inference_mode():
