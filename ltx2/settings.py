@@ -103,7 +103,7 @@ class SamplingSettings:
 def _check_skipping(guidance: Guidance, sampler: SamplerName) -> None:
     if any(guidance.skip_steps) and sampler != "euler":
         raise ValueError(
-            f"skip_steps {max(guidance.skip_steps)} with sampler {sampler}; steps are skipped by euler only"
+            f"skip_steps is {max(guidance.skip_steps)} and the sampler {sampler}; only euler skips steps"
         )
 
 
