@@ -260,6 +260,9 @@ def calibrate(
     confidence: Annotated[
         float, typer.Option(min=0.51, max=0.999, help="With which larger losses are ruled out before a pass.")
     ] = 0.975,
+    validation: Annotated[
+        Path | None, typer.Option(help="File of `ltx2-eval validate`: what it found unfit is left out.")
+    ] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

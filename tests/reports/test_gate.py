@@ -3,6 +3,8 @@
 import json
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -11,9 +13,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ltx2_reports.contrast import clip_contrast, contrast_runs
+from ltx2_reports.contrast import Contrast, clip_contrast, contrast_runs
 from ltx2_reports.gate import writers
-from ltx2_reports.gate.calibration import calibrate, floor_of_seeds, policy_text
+from ltx2_reports.gate.calibration import calibrate, floor_of_seeds, noise_of, policy_text
 from ltx2_reports.gate.decision import Decision, decide
 from ltx2_reports.gate.losses import losses_from
 from ltx2_reports.gate.policy import MetricPolicy, Policy, read_policy, require_validated
@@ -21,7 +23,8 @@ from ltx2_reports.gate.sameness import cosine, sameness_verdict
 from ltx2_reports.gate.verdict import judge
 from ltx2_reports.pairing import Paired
 from ltx2_reports.records import Reason, read_run
-from ltx2_reports.statistics import detectable
+from ltx2_reports.statistics import Interval, detectable
+from ltx2_reports.statistics.crossed import Error
 from ltx2_reports.statistics.sets import SetDraws
 from ltx2_reports.timings import typical
 from ltx2_reports.validation import Validation
@@ -377,3 +380,57 @@ def test_a_verdict_on_another_version_of_a_metric_is_none(factory: ModuleType, t
     (note,) = require_validated(read_policy(path), validation, {"m": now})
     assert "another version (metric_version: 1 and 2)" in note
     assert require_validated(read_policy(path), validation, {"m": factory.protocol("m", n=3)}) == []
+
+
+def test_set_metrics_get_a_floor_from_what_their_draws_do_not_explain(factory: ModuleType) -> None:
+    """Draws say 0.1 and runs differ by ten times that, or by no more than the draws say."""
+    draws = tuple(np.random.default_rng(1).normal(0, 0.1, 300).tolist())
+
+    def floor(*values: float) -> float:
+        pairs = [
+            _set_contrast(factory, SetDraws(first=a, second=b, draws=draws, swapped=(), error=None, prompts=30))
+            for a, b in combinations(values, 2)
+        ]
+        noise = noise_of(pairs, None, runs=len(values), relative=0.05, policy=Policy(), metrics=1)
+        assert noise is not None
+        return noise.floor
+
+    assert floor(10.0, 11.0, 9.0, 10.5) > 1.0
+    assert floor(10.0, 10.1, 9.95, 10.05) == 0.0
+
+
+def _set_contrast(factory: ModuleType, draws: SetDraws) -> Contrast:
+    values = np.zeros(draws.prompts)
+    paired = Paired(
+        metric=factory.metric_spec("fd", level="set", direction="down"),
+        protocol=factory.protocol("fd"),
+        prompts=tuple(map(str, range(draws.prompts))),
+        first=values,
+        second=values,
+        clips=draws.prompts,
+        by_seed=True,
+        excluded=(),
+        lost=0.0,
+        tables=(),
+    )
+    error = Error(value=draws.standard_error or 0.0, freedom=draws.prompts - 1)
+    difference = Interval(value=draws.difference, low=None, high=None, n=draws.prompts)
+    return replace(clip_contrast(paired), first=draws.first, difference=difference, set_draws=draws, error=error)
+
+
+def test_calibration_leaves_out_what_validation_found_unfit(make_run: MakeRun) -> None:
+    runs = [
+        read_run(
+            make_run(
+                f"r{seed}", prompts=PROMPTS, seeds=(2 * seed, 2 * seed + 1), metrics={"m": {"values": _noisy(seed)}}
+            )
+        )
+        for seed in range(2)
+    ]
+    for sample, clip in list(runs[1].clips.items()):
+        runs[1].clips[sample] = clip.model_copy(update={"sha256": "12" * 32})
+    made = calibrate(runs, relative=0.1, policy=Policy())
+    assert "m" in tomllib.loads(policy_text(made, relative=0.1, policy=Policy()))["metrics"]
+    text = policy_text(made, relative=0.1, policy=Policy(), unfit={"m": "slept"})
+    assert "metrics" not in tomllib.loads(text)
+    assert '# [metrics."m"]: may only be reported: slept' in text

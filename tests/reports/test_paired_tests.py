@@ -9,6 +9,7 @@ import scipy.stats
 
 from ltx2_reports import statistics
 from ltx2_reports.statistics import draws, paired
+from ltx2_reports.statistics.crossed import crossed_error, mean_squares, prompt_error
 
 
 def test_sign_flips_worked_by_hand() -> None:
@@ -174,3 +175,33 @@ def test_all_flips_are_all_flips() -> None:
     values = np.array([1.0, 2.0, 4.0, 8.0])
     every = sorted(itertools.chain.from_iterable(piece[0] for piece in draws.every_flipped_sum([values])))
     assert every == sorted(float(np.dot(signs, values)) for signs in itertools.product((-1, 1), repeat=4))
+
+
+def test_the_error_of_prompts_and_seeds_is_that_of_the_analysis_of_variance() -> None:
+    """By hand: rows 1 and 2 apart, columns 0, 2, 4, 6 apart, nothing left over."""
+    table = np.array([[0.0, 2, 4, 6], [1, 3, 5, 7], [2, 4, 6, 8]])
+    between, rest = mean_squares(table)
+    assert (between, rest) == (pytest.approx(3 * 20 / 3), pytest.approx(0))
+    found = crossed_error(table.mean(axis=1), [table])
+    assert found is not None
+    prompts, seeds = 1.0 / 3, 20.0 / 12
+    assert found.value == pytest.approx((prompts + seeds) ** 0.5)
+    assert found.freedom == pytest.approx((prompts + seeds) ** 2 / (prompts**2 / 2 + seeds**2 / 3))
+    assert crossed_error(table.mean(axis=1), [table[:, :3]]) is None
+    alone = prompt_error(table.mean(axis=1))
+    flat = crossed_error(table.mean(axis=1), [table - table.mean(axis=0)])
+    assert (flat, flat and flat.value) == (alone, pytest.approx(3**-0.5))
+
+
+def test_counting_seeds_keeps_its_level_where_prompts_alone_do_not() -> None:
+    random, alone, counted = np.random.default_rng(6), 0, 0
+    for _ in range(300):
+        table = random.normal(0, 1, (30, 4)) + random.normal(0, 0.5, 4)
+        means = table.mean(axis=1)
+        by_prompts, by_both = prompt_error(means), crossed_error(means, [table])
+        assert by_prompts is not None
+        assert by_both is not None
+        alone += by_prompts.p(float(means.mean())) < 0.05
+        counted += by_both.p(float(means.mean())) < 0.05
+    assert alone > 90
+    assert counted < 27

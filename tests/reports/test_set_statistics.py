@@ -97,6 +97,18 @@ def test_ties_pull_together_and_intervals_know_clusters() -> None:
     assert plain.is_connected
     assert 0 < tied.strengths[0].value < plain.strengths[0].value
     assert plain.strengths[0].low < plain.strengths[0].value < plain.strengths[0].high
+    alone = [Vote(first=v.first, second=v.second, outcome=v.outcome, prompt=f"p{i}") for i, v in enumerate(votes)]
+    whole = [  # one rater whose 20 votes are all alike counts as one, not as 20
+        Vote(first="a", second="b", outcome=1 if i < 20 else i % 2, rater=f"r{i if i >= 20 else 0}", prompt=f"p{i}")
+        for i in range(40)
+    ]
+    single = [Vote(first=v.first, second=v.second, outcome=v.outcome, prompt=v.prompt) for v in whole]
+    widths = [
+        (found.strengths[0].high or 0) - (found.strengths[0].low or 0)
+        for found in (bradley_terry(side, resamples=400) for side in (whole, single, alone))
+    ]
+    assert widths[0] > 1.15 * widths[1]
+    assert widths[2] > 0
 
 
 def test_a_system_that_always_wins_is_finite_and_told() -> None:

@@ -124,11 +124,12 @@ def calibrate_command(given: Given) -> None:
     runs = [read_run(folder) for path in given.runs for folder in runs_in(Path(path).expanduser())]
     asked = Policy(metrics={}, false_alarm=given.false_alarm, confidence=given.confidence)
     made = calibrate(runs, relative=given.relative, policy=asked)
-    usable = [noise for noise in made.noises if noise.usable]
+    unfit = _unfit(given)
+    usable = [noise for noise in made.noises if noise.usable and noise.metric.id not in unfit]
     if not usable:
         raise ValueError(_none_usable(made, given))
     out = Path(given.out).expanduser()
-    atomic_write(out, policy_text(made, relative=given.relative, policy=asked))
+    atomic_write(out, policy_text(made, relative=given.relative, policy=asked, unfit=unfit))
     outcomes = _outcomes(made, read_policy(out))
     if given.json:
         print(for_json(_facts(made, out, outcomes)))
@@ -138,6 +139,14 @@ def calibrate_command(given: Given) -> None:
     )
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     print(f"this policy on the {len(made.pairs)} pairs of these runs: {said}")
+
+
+def _unfit(given: Given) -> dict[str, str]:
+    """Metrics that validation found fit for reports only, which `gate` would refuse in the policy."""
+    if given.validation is None:
+        return {}
+    found = read_validation(Path(given.validation).expanduser()).metrics
+    return {name: one.why for name, one in found.items() if one.verdict == "report only"}
 
 
 def _none_usable(made: Calibration, given: Given) -> str:

@@ -6,7 +6,7 @@ from elsewhere may have started from one noise per seed. No single comparison ca
 becomes the floor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -195,8 +195,15 @@ def _of_zero(metric: MetricSpec, mean: float) -> float:
     return _OF_RANGE * (high - low) if mean == 0 and low is not None and high is not None else 0.0
 
 
-def policy_text(made: Calibration, *, relative: float, policy: Policy) -> str:
-    """A policy of the metrics that can decide, and as comments those that cannot and why; edit it freely."""
+def policy_text(made: Calibration, *, relative: float, policy: Policy, unfit: Mapping[str, str] | None = None) -> str:
+    """A policy of the metrics that can decide, and as comments those that cannot and why; edit it freely.
+
+    Args:
+        made: the calibration.
+        relative: tolerated loss.
+        policy: for its chance of a false alarm and its confidence.
+        unfit: metrics that validation found fit for reports only, and why.
+    """
     systems = sorted({run.header.spec.system for run in made.runs})
     suite = made.runs[0].header.spec.suite
     lines = [
@@ -209,6 +216,10 @@ def policy_text(made: Calibration, *, relative: float, policy: Policy) -> str:
         f"confidence = {policy.confidence!r}",
     ]
     for noise in made.noises:
+        why = (unfit or {}).get(noise.metric.id)
+        if why is not None:
+            lines += ["", f'# [metrics."{noise.metric.id}"]: may only be reported: {_comment(why)}']
+            continue
         lines += ["", *(_usable(noise, relative) if noise.usable else _unusable(noise))]
     return "\n".join(lines) + "\n"
 
