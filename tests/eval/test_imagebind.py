@@ -11,6 +11,7 @@ from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.imagebind import (
     Encoder,
+    ImageBindAvBenchExtractor,
     ImageBindPairExtractor,
     ImageBindStillsExtractor,
     piece_starts,
@@ -207,6 +208,16 @@ def test_the_clip_is_seen_in_five_pieces_by_their_first_and_last_frames():
     last = [np.ceil((start + 2) * 24) - 1 for start in piece_starts(5.0, 5)]
     assert rows.shape == (2, 3)
     assert rows[0] * 255 == pytest.approx([255, np.mean(first), np.mean(last)], abs=1e-3)
+
+
+def test_av_benchmark_pairs_frames_two_seconds_apart():
+    clip = _numbered(200, 5.0)
+    clip = Clip(video=clip.video, fps=Fraction(25), audio=clip.audio, rate_hz=16_000)
+    rows = ImageBindAvBenchExtractor(None, Encoder(_Network(), None, "cpu")).features(clip)
+    assert rows[0] * 255 == pytest.approx([255, np.mean([0, 50, 100]), np.mean([50, 100, 150])], abs=1e-3)
+    short = Clip(video=clip.video[:99], fps=Fraction(25), audio=clip.audio, rate_hz=16_000)
+    with pytest.raises(NotApplicable, match=r"3\.96 s of video, frames 2 s apart need 4 s"):
+        ImageBindAvBenchExtractor(None, Encoder(_Network(), None, "cpu")).features(short)
 
 
 def test_a_second_extractor_does_not_look_at_the_same_pictures_again():

@@ -95,6 +95,17 @@ _BINDING = (
         "imagebind:ImageBindPairExtractor",
     ),
     _spec(
+        "imagebind-pair-avbench",
+        "ImageBind-huge, pictures and sound, frames as av-benchmark takes them",
+        "video",
+        1024,
+        "imagebind",
+        f"3crops224-bicubic-aa-clipnorm+{_SOUND_WAY}",
+        "0.5fps-neighbours+3x2s",
+        f"{_IMAGEBIND}; frames as hkchengrex/av-benchmark",
+        "imagebind:ImageBindAvBenchExtractor",
+    ),
+    _spec(
         "imagebind-stills",
         "ImageBind-huge, every frame as a still picture, and windows of sound",
         "video",

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, NotAvailable
 from ltx2_eval.extractors.embedding import check_texts, load_tokenizer, tokenized
+from ltx2_eval.extractors.frames import frames_at
 from ltx2_eval.extractors.imagebind_net import MEL_FRAMES, SIDE, VOCABULARY, ImageBind
 from ltx2_eval.extractors.network import blank
 from ltx2_eval.extractors.pixels import CLIP_MEAN, CLIP_STD, bicubic_224, normalised
@@ -34,13 +35,22 @@ def piece_starts(duration_s: float, count: int) -> list[float]:
     return [k * max(duration_s - PIECE_S, 0.0) / count for k in range(count)]
 
 
-def three_crops(frames: NDArray[np.uint8]) -> Tensor:
-    """Left, centre and right square (top, centre, bottom) of two frames: (2, h, w, 3) uint8 -> (3, 3, 2, 224, 224)."""
+def three_crops(frames: NDArray[np.uint8], *, bicubic: bool = False) -> Tensor:
+    """Left, centre and right square (top, centre, bottom) of two frames: (2, h, w, 3) uint8 -> (3, 3, 2, 224, 224).
+
+    Args:
+        frames: of any size.
+        bicubic: resize by antialiased bicubic interpolation, as av-benchmark does; else bilinear without, as ImageBind.
+    """
     height, width = frames.shape[1:3]
     short = min(height, width)
     size = (height * SIDE // short, width * SIDE // short)
     x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
-    x = normalised(F.interpolate(x, size, mode="bilinear", align_corners=False), CLIP_MEAN, CLIP_STD)
+    if bicubic:
+        x = F.interpolate(x, size, mode="bicubic", align_corners=False, antialias=True).round().clamp(0, 255)
+    else:
+        x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+    x = normalised(x, CLIP_MEAN, CLIP_STD)
     spare = (size[0] - SIDE, size[1] - SIDE)
     places = [(0, 0), (-(-spare[0] // 2), -(-spare[1] // 2)), spare]
     return torch.stack(
@@ -85,6 +95,24 @@ class Encoder:
         pair = clip.video[[min(first, len(clip.video) - 1), max(first, behind - 1)]]
         with torch.inference_mode():
             return self.network.vision(three_crops(pair).to(self.device))
+
+    def pairs(self, clip: Clip) -> NDArray[np.float32]:
+        """(1, 1024): mean over neighbouring frames at 0.5 Hz, paired, and three crops, as av-benchmark sees a clip.
+
+        Raises:
+            NotApplicable: no video, or less than 4 s, which hold the first pair.
+        """
+        duration_s = clip.video_duration_s or 0.0
+        count = int(duration_s / PIECE_S + 1e-6)
+        if count < 2:
+            raise NotApplicable(f"{duration_s:.2f} s of video, frames 2 s apart need 4 s")
+        frames = frames_at(clip, clip.times_s[0] + np.arange(count) * PIECE_S)
+        with torch.inference_mode():
+            parts = [
+                self.network.vision(three_crops(frames[i : i + 2], bicubic=True).to(self.device))
+                for i in range(count - 1)
+            ]
+        return torch.cat(parts).mean(dim=0, keepdim=True).cpu().numpy()
 
     def sound(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """(1, 1024) of mono sound at 16 kHz: mean over three pieces of 2 s."""
@@ -192,6 +220,19 @@ class ImageBindPairExtractor(_ImageBindExtractor):
         """
         waveform = mono(clip, RATE_HZ, LEAST_S)
         return np.concatenate([self.encoder.video(clip), self.encoder.sound(waveform)])
+
+
+class ImageBindAvBenchExtractor(_ImageBindExtractor):
+    """Pictures and sound of the clip, a row each, with the frames that av-benchmark takes."""
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(2, 1024).
+
+        Raises:
+            NotApplicable: a stream is missing, or less than 4 s of video.
+        """
+        waveform = mono(clip, RATE_HZ, LEAST_S)
+        return np.concatenate([self.encoder.pairs(clip), self.encoder.sound(waveform)])
 
 
 class ImageBindStillsExtractor(_ImageBindExtractor):
