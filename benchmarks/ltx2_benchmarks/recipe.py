@@ -30,6 +30,8 @@ class Timing(_Strict):
     repeats: Annotated[int, Field(ge=1, le=10_000)] = 10
     max_seconds: Annotated[float, Field(gt=0)] = 600.0
     """No further repetition of a case begins after this."""
+    session_seconds: Annotated[float, Field(gt=0)] | None = None
+    """No case begins that could not be timed in what is left of this, even at the device's measured peak."""
 
 
 class Point(_Strict):

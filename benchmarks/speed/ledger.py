@@ -1,7 +1,7 @@
 """What keeping the ledger costs: clips made with and without it in turn, and the seconds of the ledger's own work.
 
-Run: `python benchmarks/speed/ledger.py`. The bar: measuring takes less than 1 % of a warm clip. The first clip of a process
-and the first of each size also pay for counting their FLOPs and for a matrix product, once; that is told apart.
+Run: `python benchmarks/speed/ledger.py`. The bar: measuring takes less than 1 % of a warm clip. The first clip of a
+process and the first of each size also pay for counting their FLOPs and for a matrix product, once; that is told apart.
 """
 
 import argparse

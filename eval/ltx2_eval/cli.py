@@ -310,8 +310,11 @@ def bench(
     max_seconds: Annotated[
         float | None, typer.Option(min=0.001, help="No call of a case begins after this.", show_default="600")
     ] = None,
+    session_seconds: Annotated[
+        float | None, typer.Option(min=1, help="No case begins that cannot be timed in what is left of this.")
+    ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Another model, timed in turn with --model; exit code 1 if it is slower.")
+        str | None, typer.Option(help="Another model, timed in turn with --model; exit 1: slower, 3: undecided.")
     ] = None,
     price_per_gpu_hour: Annotated[
         float | None, typer.Option(min=0, help="Of the device, in your currency: adds the cost of a clip.")

@@ -24,7 +24,7 @@ OPTIONS = {
     "compare": "--debug --device --json --metric --out --primary --reference",
     "validate": "--debug --device --json --metric --out --profile --pull --reference",
     "bench": "--against --batch --debug --device --dtype --frames --gpu --json --max-seconds --measure --model --out "
-    "--price-per-gpu-hour --recipe --repeats --run --size --steps --warmup --weights",
+    "--price-per-gpu-hour --recipe --repeats --run --session-seconds --size --steps --warmup --weights",
     "list": "--debug --json",
     "doctor": "--debug --json",
     "weights list": "--debug --json --profile",

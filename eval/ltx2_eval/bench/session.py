@@ -3,6 +3,7 @@
 import datetime
 import secrets
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ltx2_eval.bench.models import BenchModel, Workload, bench_model
 from ltx2_eval.bench.outputs import all_finite, distance, on_host, same
 from ltx2_eval.bench.peak import matmul_flops_per_s
 from ltx2_eval.bench.timing import Timings, time_in_turn, warm_up
-from ltx2_eval.bench.verdict import Evidence, judge, quartiles
+from ltx2_eval.bench.verdict import LEAST_SAMPLES, Evidence, judge, quartiles
 from ltx2_eval.energy import Energy
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_reports.bench import (
@@ -49,12 +50,18 @@ class Session:
     keep: Callable[[BenchRecord], None] = lambda record: None
     """Called with every record as soon as there is one."""
     announce: Announce = lambda text: None
+    now: Callable[[], float] = time.monotonic
+    """For the time that the session has; calls are timed by the device's clock."""
     id: str = field(default_factory=lambda: secrets.token_hex(6))
     _peaks: dict[str, float | None] = field(default_factory=dict)
     """Measured throughput by dtype, before any model takes memory; None where there was too little."""
+    _began_s: float = field(init=False)
     _references: dict[tuple[Any, ...], "tuple[torch.Tensor, ...]"] = field(default_factory=dict)
     _full: dict[str, int] = field(default_factory=dict)
     """Least need (estimate, bytes) at which each model did not fit, where the recipe says to stop there."""
+
+    def __post_init__(self) -> None:
+        self._began_s = self.now()
 
     def run(self, cases: Sequence[Case]) -> list[BenchRecord]:
         """Estimate or measure each case.
@@ -103,6 +110,8 @@ class Session:
         if problem := self._too_large(estimate.memory_bytes):
             self._mark_full(case, estimate)
             return self._without(case, estimate, problem)
+        if problem := self._too_long(case, estimate):
+            return self._without(case, estimate, problem)
         found = self._measured([case], [model], [estimate], ("alone",))
         return self._without(case, estimate, found) if isinstance(found, Reason) else found[0]
 
@@ -150,6 +159,20 @@ class Session:
         message = (
             f"not run: it needs about {needed_bytes / 2**30:.3g} GiB (estimate), {free / 2**30:.3g} GiB are free on "
             f"{self.device.kind}; use a smaller size, a narrower dtype or @layers=N"
+        )
+        return Reason(kind="not_applicable", message=message, stage="bench")
+
+    def _too_long(self, case: Case, estimate: BenchEstimate) -> Reason | None:
+        rule, peak = self.recipe.timing, self._peaks.get(case.dtype)
+        if rule.session_seconds is None or peak is None:
+            return None
+        calls = max(1, rule.warmup) + min(rule.repeats, LEAST_SAMPLES)
+        needed, left = calls * estimate.flops / peak, rule.session_seconds - (self.now() - self._began_s)
+        if needed <= left:
+            return None
+        message = (
+            f"left out: {calls} calls take {needed:.3g} s at best, {max(left, 0):.3g} s are left of "
+            f"{rule.session_seconds:g}; raise --session-seconds"
         )
         return Reason(kind="not_applicable", message=message, stage="bench")
 

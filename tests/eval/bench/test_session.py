@@ -142,6 +142,16 @@ def test_a_smaller_size_after_one_that_does_not_fit_is_tried(device):
     assert records[2].reason.message.startswith("left out")
 
 
+def test_cases_that_cannot_be_timed_in_what_is_left_are_left_out(device):
+    """100 FLOPs at a peak of 4,000 a second: seven calls take 0.175 s at best."""
+    made = recipe("fake:a", frames=(9, 17, 25))
+    made = made.model_copy(update={"timing": Timing(warmup=2, repeats=9, session_seconds=10)})
+    ticks = iter([0.0, 0.0, 9.9, 9.9])
+    records = Session(device=device, recipe=made, now=lambda: next(ticks)).run(cases_of(made))
+    assert [record.timing is not None for record in records] == [True, False, False]
+    assert records[1].reason.message.startswith("left out: 7 calls take 0.175 s at best, 0.1 s are left of 10")
+
+
 def test_a_missing_package_is_a_reason(device):
     (record,) = run(recipe("fake:missing", frames=(9,)), device)
     assert (record.reason.kind, record.timing) == ("not_available", None)
