@@ -65,6 +65,8 @@ def paired_sets(
         protocols = [_protocol(run, name) for run in (first, second)]
         if protocols[0] is None or protocols[1] is None or _differ(protocols[0], protocols[1]):
             continue
+        if protocols[0].reference is None:  # its draws are in the records, and need nothing else
+            continue
         try:
             entry = _entry(name, protocols[0], pool)
             shared = _shared(first, second, entry, pool)
@@ -88,8 +90,6 @@ def _entry(name: str, protocol: Protocol, pool: ExtractorPool) -> MetricEntry:
     entry = catalogue().get(name)
     if entry is None or entry.extractor is None:
         raise _Missing("this ltx2-eval does not have the metric")
-    if "reference" not in entry.spec.needs:
-        raise _Missing("it has no reference set, and the records hold its draws already")
     if hasattr(implementation(entry)(**entry.settings).distance, "standard_error"):
         raise _Missing("each of its values is a line through many; the records hold its standard error")
     spec = pool.spec(entry.extractor)

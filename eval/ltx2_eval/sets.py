@@ -113,7 +113,10 @@ def _value(
         reason=_specific(reason),
         inputs_sha256=inputs,
         left_out=collected.left_out,
-        details={"n_reference": reference.ref.n if reference else None, **(made.details if made is not None else {})},
+        details={
+            "n_reference": (reference.ref.n or None) if reference else None,
+            **(made.details if made is not None else {}),
+        },
         replicates=made.replicates if made is not None else (),
         warnings=warnings,
     )
