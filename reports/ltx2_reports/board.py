@@ -168,15 +168,15 @@ def _pareto(comparison: Comparison) -> Drawing | None:
         title="Quality against cost",
         about=f"{quality.metric.title} ({'higher' if up else 'lower'} is better) with its interval against the seconds "
         f"that a clip took; nothing beats the systems on the dashed line in both.{left_out}",
-        svg=plots.pareto(points, "seconds per clip", _axis(quality, up), up=up),
+        svg=plots.pareto(points, "seconds per clip", _axis(up), up=up),
         head=("system", "seconds per clip", name),
         table=tuple((labels[p.place], format_number(p.x, None), format_number(p.y, None)) for p in points),
     )
 
 
-def _axis(column: Column, up: bool) -> str:
-    """A metric's title as a drawing may show it: no text of users but in ASCII letters."""
-    return f"{_short(column.metric.title, 48) or 'quality'} ({'higher' if up else 'lower'} is better)"
+def _axis(up: bool) -> str:
+    """What stands beside an axis of quality; the metric is named above the drawing."""
+    return f"value ({'higher' if up else 'lower'} is better)"
 
 
 def _stages(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
@@ -206,7 +206,7 @@ def _median_stages(run: Run) -> dict[str, float]:
 
 
 def _short(name: str, most: int = 24) -> str:
-    """A name as a drawing may show it."""
+    """A stage's name as a drawing may show it."""
     kept = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in " _-,"))
     return kept.replace("_", " ").strip()[:most]
 
@@ -233,7 +233,7 @@ def _drift(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
     if len(days) < _LEAST_SYSTEMS or not repeated:
         return None
     labels = [system.label for system in comparison.systems]
-    axis = _axis(quality, quality.metric.direction == "up")
+    axis = _axis(quality.metric.direction == "up")
     return Drawing(
         title="Drift",
         about=f"{quality.metric.title} of runs of the same system on several days.",

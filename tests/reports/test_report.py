@@ -279,10 +279,14 @@ def _luminance(colour: str) -> float:
 REBUILD = """
 import sys
 from pathlib import Path
+from ltx2_reports.published import chosen_baselines
 from ltx2_reports.report import write_report
 from ltx2_reports.summary import write_summary
 runs = [Path(name) for name in sys.argv[2:]]
 write_report(runs, Path(sys.argv[1]), baseline="b", primary=("offset",))
+forms = ("json", "model-index", "badge")
+chosen = chosen_baselines(["avgen-bench", "t2av-compass"])
+write_report(runs, Path(sys.argv[1]), baseline="b", media="none", published=chosen, is_board=True, exports=forms)
 write_summary(runs[0])
 """
 
@@ -294,10 +298,22 @@ def test_the_same_runs_give_the_same_bytes_in_any_locale_and_time_zone(make_run:
         out = tmp_path / "out"
         environment = {**os.environ, "TZ": zone, "LANG": language, "LC_ALL": language, "PYTHONHASHSEED": salt}
         subprocess.run([sys.executable, "-c", REBUILD, str(out), *map(str, runs)], env=environment, check=True)
-        seen.append({path.name: path.read_bytes() for path in (*out.iterdir(), runs[0] / "summary.json")})
+        written = (*(path for path in out.rglob("*") if path.is_file()), runs[0] / "summary.json")
+        seen.append({path.name: path.read_bytes() for path in written})
         shutil.rmtree(out)
     assert seen[0] == seen[1]
-    assert sorted(seen[0]) == ["references.bib", "report.html", "summary.json", "table.csv", "table.md", "table.tex"]
+    pages = {"index.html", "report.html", "references.bib", "summary.json", "published.csv"}
+    tables = {
+        "table.csv",
+        "table.md",
+        "table.tex",
+        "table.json",
+        "model-index.yaml",
+        "1-a.yaml",
+        "2-b.yaml",
+        "badge.svg",
+    }
+    assert seen[0].keys() == pages | tables
 
 
 def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: MakeRun, tmp_path: Path) -> None:
