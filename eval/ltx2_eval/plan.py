@@ -6,7 +6,7 @@ from fractions import Fraction
 from ltx2_benchmarks.suite import Prompt, Suite
 from ltx2_eval.models.base import GenerationRequest, NoisePlan
 from ltx2_eval.noise import noise_seed
-from ltx2_reports.records import ClipShape, PromptRef, RunSpec, Scalar, SuiteRef
+from ltx2_reports.records import ClipShape, LineRef, PromptRef, RunSpec, Scalar, SuiteRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +46,12 @@ def prompt_refs(prompts: tuple[Prompt, ...]) -> tuple[PromptRef, ...]:
             visual_text=prompt.visual_text,
             audio_text=prompt.audio_text,
             world=prompt.expectations.world,
+            speech=tuple(
+                LineRef(speaker=line.speaker, language=line.language, text=line.text)
+                for line in prompt.expectations.speech
+            ),
+            num_speakers=prompt.expectations.num_speakers,
+            on_screen_text=prompt.expectations.on_screen_text,
         )
         for prompt in prompts
     )

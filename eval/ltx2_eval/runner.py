@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_benchmarks.prompt import Expectations
+from ltx2_benchmarks.prompt import Expectations, SpeechLine
 from ltx2_benchmarks.suite import Prompt, Suite
 from ltx2_eval.environment import environment
 from ltx2_eval.extractors.pool import ExtractorPool
@@ -150,11 +150,17 @@ def prompts_of(spec: RunSpec) -> dict[str, Prompt]:
             visual_text=ref.visual_text,
             audio_text=ref.audio_text,
             language=ref.language,
-            expectations=Expectations(world=ref.world),
+            expectations=_expectations(ref),
         )
         for ref in spec.prompts
         if ref.text
     }
+
+
+def _expectations(ref: PromptRef) -> Expectations:
+    """What metrics may expect of the clip, of what the run recorded."""
+    lines = tuple(SpeechLine(speaker=line.speaker, language=line.language, text=line.text) for line in ref.speech)
+    return Expectations(world=ref.world, speech=lines, num_speakers=ref.num_speakers, on_screen_text=ref.on_screen_text)
 
 
 def folder_spec(found: list[FoundClip], system: str) -> RunSpec:

@@ -251,6 +251,15 @@ class ProtocolRecord(Record):
         return self
 
 
+class LineRef(Record):
+    """A line that somebody says, as the suite has it."""
+
+    speaker: str
+    language: str
+    """BCP-47 tag."""
+    text: str
+
+
 class PromptRef(Record):
     """A prompt as it was used."""
 
@@ -264,6 +273,12 @@ class PromptRef(Record):
     """What is heard, where the suite says it apart."""
     world: dict[str, JsonValue] = {}
     """What the prompt promises exactly, for checkers that know its form; empty for most prompts."""
+    speech: tuple[LineRef, ...] = ()
+    """Lines that must be heard, where the suite says them apart."""
+    num_speakers: int | None = None
+    """How many people speak; 0: nobody; null: not said."""
+    on_screen_text: tuple[str, ...] = ()
+    """Texts that are seen and not spoken."""
 
 
 class SuiteRef(Record):

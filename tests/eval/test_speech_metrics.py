@@ -13,7 +13,9 @@ from ltx2_eval.metrics.listening import audiobox, dnsmos, speech_share, voice_co
 from ltx2_eval.metrics.speech import speaker_word_errors, word_errors
 from ltx2_eval.metrics.spoken import asks_for_speech, script_of
 from ltx2_eval.metrics.word_errors import Errors, characters, errors, permuted_errors, words
-from ltx2_reports.records import ClipRecord
+from ltx2_eval.plan import run_spec
+from ltx2_eval.runner import prompts_of
+from ltx2_reports.records import ClipRecord, RunSpec
 
 _RECORD = ClipRecord(sample="s", prompt_id="p", seed=0, file="clips/s.mp4", sha256="0" * 64)
 _CLIP = Clip(video=None, fps=None, audio=np.zeros((1, 16_000), np.float32), rate_hz=16_000)
@@ -237,3 +239,23 @@ def test_the_voice_of_one_speaker():
     several = _prompt(speech=_lines(("a", "Hello."), ("b", "Hi.")))
     with pytest.raises(NotApplicable, match="several speakers"):
         voice_consistency(_subject(several), same, None)
+
+
+def test_what_a_run_records_of_a_prompt_is_enough_to_judge_its_speech():
+    """Scoring later sees the script that the suite had, and folders' prompts have no language."""
+    suite = load_suite("ci")
+    spec = run_spec(
+        system="s",
+        model="m",
+        model_identity={},
+        suite=suite,
+        seeds=(0,),
+        clip=None,
+        container="mp4",
+    )
+    later = prompts_of(RunSpec.model_validate_json(spec.model_dump_json()))
+    for prompt in suite.prompts:
+        assert script_of(later[prompt.id]) == script_of(prompt)
+        assert asks_for_speech(later[prompt.id]) == asks_for_speech(prompt)
+    bare = Prompt.model_construct(id="p", text='"Hi"', language=None)
+    assert [(line.text, line.language) for line in script_of(bare).lines] == [("Hi", None)]

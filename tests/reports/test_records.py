@@ -58,7 +58,7 @@ def test_a_line_that_vanished_takes_its_values_with_it_by_name(make_run: MakeRun
         records.read_run(folder)
 
 
-ADDED_LATER = ("world", "noise")
+ADDED_LATER = ("world", "noise", "speech", "num_speakers", "on_screen_text")
 """Fields with a default: records written before they were added are read too."""
 
 

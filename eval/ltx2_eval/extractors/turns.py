@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable
+from ltx2_eval.extractors.base import ExtractorSpec
 from ltx2_eval.extractors.silero import speech_spans
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.speaker import SpeakerExtractor
@@ -17,6 +17,7 @@ from ltx2_eval.extractors.whisper import LEAST_S, RATE_HZ, WhisperExtractor
 from ltx2_eval.weights import weights_path
 
 _HOP = 160
+_VOICE_WIDTH = 256
 _MARGIN_S = 0.1
 """Read beside a stretch, so that no consonant is lost."""
 
@@ -51,8 +52,10 @@ class TurnsExtractor:
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(k, 258): the start of a stretch in s, one of its tokens, and the embedding of its voice.
 
+        Where nobody speaks it is one row without a text, so that silence counts as words left out.
+
         Raises:
-            NotApplicable: no sound, or nobody speaks.
+            NotApplicable: no sound, or less than 0.1 s.
         """
         waveform = mono(clip, RATE_HZ, LEAST_S)
         rows: list[NDArray[np.float32]] = []
@@ -64,7 +67,7 @@ class TurnsExtractor:
             count = len(tokens)
             rows.append(np.hstack([np.full((count, 1), span.start_s), tokens, np.repeat(voice, count, axis=0)]))
         if not rows:
-            raise NotApplicable("nobody speaks")
+            rows = [np.hstack([np.zeros((1, 1)), self.whisper.tokens(waveform)[:1, :1], np.zeros((1, _VOICE_WIDTH))])]
         return np.concatenate(rows).astype(np.float32)
 
     def turns(self, features: NDArray[np.float32], num_speakers: int) -> list[Turn]:

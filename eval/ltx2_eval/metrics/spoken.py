@@ -67,7 +67,7 @@ def asks_for_speech(prompt: Prompt) -> bool:
     return bool(script_of(prompt).lines) or bool(prompt.expectations.num_speakers)
 
 
-def _primary(tag: str) -> str | None:
-    """`pt` of `pt-BR`."""
-    language = tag.partition("-")[0]
+def _primary(tag: str | None) -> str | None:
+    """`pt` of `pt-BR`; None where no language is stated."""
+    language = (tag or "und").partition("-")[0]
     return None if language in _UNKNOWN else language
