@@ -2,15 +2,18 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
+from ltx2 import Pipeline, SamplingSettings
 from ltx2.config import NANO
 from ltx2.denoise import GuidedDenoiser
-from ltx2.guidance import LTX2_DEFAULT, PRESETS, Guidance, StreamGuidance, guide
+from ltx2.guidance import LTX2_DEFAULT, PRESETS, UNGUIDED, Guidance, StreamGuidance, guide
+from ltx2.nano import write_untrained
 from ltx2.pass_tree import plan_passes
 from ltx2.perturbation import plan_blocks
 from ltx2.rope import StreamRope, audio_positions, video_positions
@@ -151,6 +154,21 @@ def test_a_stream_without_modality_guidance_has_no_isolated_row() -> None:
 def test_unknown_stg_block_is_refused() -> None:
     with pytest.raises(ValueError, match="block 29"):
         plan_passes(LTX2_DEFAULT, num_layers=LAYERS)
+
+
+def test_a_pipeline_compiles_its_blocks_where_it_is_asked_to(tmp_path: Path) -> None:
+    """The backend `eager` runs what was traced as it is: the tracing is what is tested, and needs no compiler."""
+    folder = write_untrained(tmp_path)
+    one = SamplingSettings(steps=1, guidance=UNGUIDED)
+    found = []
+    for compiled in (False, "eager"):
+        pipeline = Pipeline.load(folder, compiled=compiled)
+        blocks = pipeline.modules.transformer.transformer_blocks
+        assert all((block._compiled_call_impl is not None) is bool(compiled) for block in blocks)
+        found.append(pipeline("a ball", seed=0, num_frames=9, height=64, width=64, settings=one))
+    assert (found[0].video.int() - found[1].video.int()).abs().max() <= 1
+    with pytest.raises(ValueError, match="compiled and offload are both set"):
+        Pipeline.load(folder, compiled=True, offload=True)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
