@@ -8,6 +8,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltx2_eval.extractors.parts import Mlp, Projection
+
 SPACE = 1024
 TEXT_TOKENS = 77
 VOCABULARY = 49_408
@@ -23,14 +25,13 @@ class Block(nn.Module):
         super().__init__()
         self.attn = nn.MultiheadAttention(width, heads, add_bias_kv=extra, batch_first=True)
         self.norm_1, self.norm_2 = nn.LayerNorm(width, eps=_EPS), nn.LayerNorm(width, eps=_EPS)
-        self.mlp = nn.Module()
-        self.mlp.fc1, self.mlp.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = Mlp(width, 4 * width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(b, n, width) -> (b, n, width); `mask` (n, n) is added to the scores."""
         y = self.norm_1(x)
         x = x + self.attn(y, y, y, need_weights=False, attn_mask=mask)[0]
-        return x + self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm_2(x))))
+        return x + self.mlp(self.norm_2(x))
 
 
 class Trunk(nn.Module):
@@ -61,15 +62,25 @@ class VisionStem(nn.Module):
     def __init__(self, width: int = 1280) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.rgbt_stem = nn.Module()
         kernel = (2, 14, 14)
-        self.rgbt_stem.proj = nn.Sequential(nn.Identity(), nn.Conv3d(3, width, kernel, stride=kernel, bias=False))
+        cut = nn.Conv3d(3, width, kernel, stride=kernel, bias=False)
+        self.rgbt_stem = Projection(nn.Sequential(nn.Identity(), cut))
         self.pos_embedding_helper = _Positions(1 + (SIDE // 14) ** 2, width)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(b, 3, 2, 224, 224) -> (b, 257, width)."""
-        x = rearrange(self.rgbt_stem.proj(frames), "b d t h w -> b (t h w) d")
+        x = rearrange(self.rgbt_stem(frames), "b d t h w -> b (t h w) d")
         return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embedding_helper.pos_embed
+
+
+class _SoundPatches(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(1, width, 16, stride=10, bias=False)
+        self.norm_layer = nn.LayerNorm(width, eps=1e-5)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.norm_layer(rearrange(self.proj(mel), "b d f t -> b (f t) d"))
 
 
 class SoundStem(nn.Module):
@@ -78,14 +89,12 @@ class SoundStem(nn.Module):
     def __init__(self, width: int = 768) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.rgbt_stem = nn.Module()
-        self.rgbt_stem.proj = nn.Conv2d(1, width, 16, stride=10, bias=False)
-        self.rgbt_stem.norm_layer = nn.LayerNorm(width, eps=1e-5)
+        self.rgbt_stem = _SoundPatches(width)
         self.pos_embedding_helper = _Positions(1 + 12 * 19, width)
 
     def forward(self, mel: Tensor) -> Tensor:
         """(b, 1, 128, 204) -> (b, 229, width)."""
-        x = self.rgbt_stem.norm_layer(rearrange(self.rgbt_stem.proj(mel), "b d f t -> b (f t) d"))
+        x = self.rgbt_stem(mel)
         return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embedding_helper.pos_embed
 
 
@@ -103,6 +112,13 @@ class TextStem(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """(b, 77) -> (b, 77, width)."""
         return self.token_embedding(ids) + self.pos_embed
+
+
+class _Head(nn.Sequential):
+    """From the class token into the common space; the middle is where the published one picks that token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.LayerNorm(width, eps=_EPS), nn.Identity(), nn.Linear(width, SPACE, bias=False))
 
 
 def _scale() -> nn.Sequential:
@@ -130,9 +146,8 @@ class ImageBind(nn.Module):
                 "audio": Trunk(768, sound, 12, extra=True),
             }
         )
-        text_head = nn.Module()
-        text_head.proj = nn.Sequential(nn.LayerNorm(1024, eps=_EPS), nn.Linear(1024, SPACE, bias=False))
-        self.modality_heads = nn.ModuleDict({"vision": _head(1280), "text": text_head, "audio": _head(768)})
+        text_head = Projection(nn.Sequential(nn.LayerNorm(1024, eps=_EPS), nn.Linear(1024, SPACE, bias=False)))
+        self.modality_heads = nn.ModuleDict({"vision": _Head(1280), "text": text_head, "audio": _Head(768)})
         self.modality_postprocessors = nn.ModuleDict({"text": _scale(), "audio": _scale()})
 
     def vision(self, frames: Tensor) -> Tensor:
@@ -148,13 +163,8 @@ class ImageBind(nn.Module):
         stem = self.modality_preprocessors["text"]
         x = self.modality_trunks["text"](stem(ids), stem.mask)
         ends = x[torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)]
-        return F.normalize(self.modality_heads["text"].proj(ends), dim=-1)
+        return F.normalize(self.modality_heads["text"](ends), dim=-1)
 
     def _embedded(self, modality: str, x: Tensor) -> Tensor:
         x = self.modality_trunks[modality](self.modality_preprocessors[modality](x))
-        head = self.modality_heads[modality]
-        return F.normalize(head[2](head[0](x)[:, 0]), dim=-1)
-
-
-def _head(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.LayerNorm(width, eps=_EPS), nn.Identity(), nn.Linear(width, SPACE, bias=False))
+        return F.normalize(self.modality_heads[modality](x[:, 0]), dim=-1)

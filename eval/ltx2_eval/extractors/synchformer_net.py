@@ -8,6 +8,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltx2_eval.extractors.parts import Dense, Mlp, Projection
+
 WIDTH = 768
 SEGMENT_FRAMES = 16
 SEGMENTS = 14
@@ -23,18 +25,6 @@ _VIT_EPS, _AST_EPS, _SYNC_EPS = 1e-6, 1e-12, 1e-5
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v)
-
-
-class Mlp(nn.Module):
-    """Two layers with GELU between."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., width) -> (..., width)."""
-        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class DividedAttention(nn.Module):
@@ -103,16 +93,15 @@ class MotionFormer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + _SIDE**2, WIDTH))
         self.temp_embed = nn.Parameter(torch.zeros(1, VISUAL_TOKENS, WIDTH))
-        self.patch_embed, self.patch_embed_3d = nn.Module(), nn.Module()
-        self.patch_embed.proj = nn.Conv2d(3, WIDTH, 16, stride=16)  # in the file, used by nobody
-        self.patch_embed_3d.proj = nn.Conv3d(3, WIDTH, (2, 16, 16), stride=(2, 16, 16))
+        self.patch_embed = Projection(nn.Conv2d(3, WIDTH, 16, stride=16))  # in the file, used by nobody
+        self.patch_embed_3d = Projection(nn.Conv3d(3, WIDTH, (2, 16, 16), stride=(2, 16, 16)))
         self.blocks = nn.ModuleList(DividedBlock() for _ in range(12))
         self.norm = nn.LayerNorm(WIDTH, eps=_VIT_EPS)
         self.spatial_attn_agg = Pooling()
 
     def forward(self, video: Tensor) -> Tensor:
         """(b, 3, 16, 224, 224) in -1..1 -> (b, 8, 768)."""
-        x = rearrange(self.patch_embed_3d.proj(video), "b d t h w -> b t (h w) d")
+        x = rearrange(self.patch_embed_3d(video), "b d t h w -> b t (h w) d")
         places = rearrange(self.pos_embed[:, 1:], "1 s d -> 1 1 s d")
         x = rearrange(x + places + rearrange(self.temp_embed, "1 t d -> 1 t 1 d"), "b t s d -> b (t s) d")
         x = torch.cat([repeat(self.cls_token + self.pos_embed[:, :1], "1 1 d -> b 1 d", b=len(x)), x], dim=1)
@@ -126,32 +115,60 @@ class MotionFormer(nn.Module):
 class _AstSelfAttention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.attention, self.output = nn.Module(), nn.Module()
+        self.attention, self.output = nn.Module(), Dense(WIDTH, WIDTH)
         for name in ("query", "key", "value"):
             self.attention.add_module(name, nn.Linear(WIDTH, WIDTH))
-        self.output.dense = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (
             rearrange(self.attention.get_submodule(name)(x), "b n (h d) -> b h n d", h=12)
             for name in ("query", "key", "value")
         )
-        return self.output.dense(rearrange(_attend(q, k, v), "b h n d -> b n (h d)"))
+        return self.output(rearrange(_attend(q, k, v), "b h n d -> b n (h d)"))
 
 
 class _AstLayer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.attention = _AstSelfAttention()
-        self.intermediate, self.output = nn.Module(), nn.Module()
-        self.intermediate.dense = nn.Linear(WIDTH, 4 * WIDTH)
-        self.output.dense = nn.Linear(4 * WIDTH, WIDTH)
+        self.intermediate, self.output = Dense(WIDTH, 4 * WIDTH), Dense(4 * WIDTH, WIDTH)
         self.layernorm_before = nn.LayerNorm(WIDTH, eps=_AST_EPS)
         self.layernorm_after = nn.LayerNorm(WIDTH, eps=_AST_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.layernorm_before(x))
-        return x + self.output.dense(F.gelu(self.intermediate.dense(self.layernorm_after(x))))
+        return x + self.output(F.gelu(self.intermediate(self.layernorm_after(x))))
+
+
+class _AstPatches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(1, WIDTH, 16, stride=10)
+
+
+class _AstEmbeddings(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.distillation_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.position_embeddings = nn.Parameter(torch.zeros(1, 2 + 12 * SOUND_TOKENS, WIDTH))
+        self.patch_embeddings = _AstPatches()
+
+    def forward(self, mel: Tensor) -> Tensor:
+        patches = self.patch_embeddings.projection(rearrange(mel, "b m t -> b 1 m t"))
+        tokens = torch.cat([self.cls_token, self.distillation_token], dim=1).expand(len(mel), -1, -1)
+        return torch.cat([tokens, rearrange(patches, "b d f t -> b (f t) d")], dim=1) + self.position_embeddings
+
+
+class _AstLayers(nn.Module):
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(_AstLayer() for _ in range(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layer:
+            x = layer(x)
+        return x
 
 
 class Ast(nn.Module):
@@ -159,24 +176,12 @@ class Ast(nn.Module):
 
     def __init__(self, layers: int = 12) -> None:
         super().__init__()
-        self.embeddings, self.encoder = nn.Module(), nn.Module()
-        self.embeddings.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
-        self.embeddings.distillation_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
-        self.embeddings.position_embeddings = nn.Parameter(torch.zeros(1, 2 + 12 * SOUND_TOKENS, WIDTH))
-        self.embeddings.patch_embeddings = nn.Module()
-        self.embeddings.patch_embeddings.projection = nn.Conv2d(1, WIDTH, 16, stride=10)
-        self.encoder.layer = nn.ModuleList(_AstLayer() for _ in range(layers))
+        self.embeddings, self.encoder = _AstEmbeddings(), _AstLayers(layers)
         self.layernorm = nn.LayerNorm(WIDTH, eps=_AST_EPS)
 
     def forward(self, mel: Tensor) -> Tensor:
         """(b, 128, 66) -> (b, 2 + 12 * 6, 768): two tokens, then patches, frequency-major."""
-        patches = self.embeddings.patch_embeddings.projection(rearrange(mel, "b m t -> b 1 m t"))
-        tokens = torch.cat([self.embeddings.cls_token, self.embeddings.distillation_token], dim=1)
-        x = torch.cat([tokens.expand(len(mel), -1, -1), rearrange(patches, "b d f t -> b (f t) d")], dim=1)
-        x = x + self.embeddings.position_embeddings
-        for layer in self.encoder.layer:
-            x = layer(x)
-        return self.layernorm(x)
+        return self.layernorm(self.encoder(self.embeddings(mel)))
 
 
 class SoundTower(nn.Module):
@@ -219,6 +224,13 @@ class _SyncBlock(nn.Module):
         return x + self.mlp(self.ln2(x))
 
 
+class _SyncPositions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        length = 2 + SEGMENTS * (VISUAL_TOKENS + SOUND_TOKENS)
+        self.pos_emb = nn.Parameter(torch.zeros(1, length, WIDTH))
+
+
 class SyncTransformer(nn.Module):
     """Both sequences side by side -> scores of 21 offsets from -2 to 2 s."""
 
@@ -228,9 +240,7 @@ class SyncTransformer(nn.Module):
         self.MOD_tok = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.vis_in_lnorm = nn.LayerNorm(WIDTH, eps=_SYNC_EPS)
         self.aud_in_lnorm = nn.LayerNorm(WIDTH, eps=_SYNC_EPS)
-        self.pos_emb_cfg = nn.Module()
-        length = 2 + SEGMENTS * (VISUAL_TOKENS + SOUND_TOKENS)
-        self.pos_emb_cfg.pos_emb = nn.Parameter(torch.zeros(1, length, WIDTH))
+        self.pos_emb_cfg = _SyncPositions()
         self.blocks = nn.ModuleList(_SyncBlock() for _ in range(3))
         self.ln_f = nn.LayerNorm(WIDTH, eps=_SYNC_EPS)
         self.off_head = nn.Linear(WIDTH, OFFSETS)

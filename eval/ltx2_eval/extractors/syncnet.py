@@ -1,5 +1,7 @@
 """SyncNet: how far the lips are from the sound (Chung and Zisserman 2016)."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -24,10 +26,12 @@ _BATCH = 20
 LEAST_S = 1.0
 
 
-def _unit(dims: int, channels: tuple[int, int], kernel: object, **options: object) -> list[nn.Module]:
+def _unit(dims: int, channels: tuple[int, int], kernel: Any, **options: Any) -> list[nn.Module]:
     """Convolution with bias, batch norm, ReLU."""
+    conv: Any
+    norm: Any
     conv, norm = (nn.Conv2d, nn.BatchNorm2d) if dims == 2 else (nn.Conv3d, nn.BatchNorm3d)
-    return [conv(*channels, kernel, **options), norm(channels[1]), nn.ReLU()]  # type: ignore[operator]
+    return [conv(*channels, kernel, **options), norm(channels[1]), nn.ReLU()]
 
 
 def _sound_layers() -> nn.Sequential:

@@ -11,6 +11,7 @@ from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.frames import middle_frames
 from ltx2_eval.extractors.i3d import NUM_FRAMES, SIDE
 from ltx2_eval.extractors.network import NetworkExtractor, blank
+from ltx2_eval.extractors.parts import Mlp, Projection
 from ltx2_eval.extractors.pixels import squashed
 
 TUBELET = 2
@@ -53,14 +54,12 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=_EPS)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=_EPS)
-        self.mlp = nn.Module()
-        self.mlp.fc1 = nn.Linear(width, hidden)
-        self.mlp.fc2 = nn.Linear(hidden, width)
+        self.mlp = Mlp(width, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, n, width) -> (b, n, width)."""
         x = x + self.attn(self.norm1(x))
-        return x + self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))
+        return x + self.mlp(self.norm2(x))
 
 
 class VideoMae(nn.Module):
@@ -73,9 +72,8 @@ class VideoMae(nn.Module):
         self, width: int = 1408, depth: int = 40, heads: int = 16, hidden: int = 6144, classes: int = 174
     ) -> None:
         super().__init__()
-        self.patch_embed = nn.Module()
         kernel = (TUBELET, PATCH, PATCH)
-        self.patch_embed.proj = nn.Conv3d(3, width, kernel, stride=kernel)
+        self.patch_embed = Projection(nn.Conv3d(3, width, kernel, stride=kernel))
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(depth))
         self.fc_norm = nn.LayerNorm(width, eps=_EPS)
         self.head = nn.Linear(width, classes)
@@ -94,7 +92,7 @@ class VideoMae(nn.Module):
         """
         if video.shape[1:] != (3, NUM_FRAMES, SIDE, SIDE):
             raise ValueError(f"VideoMAE: found {tuple(video.shape)}, expected (b, 3, {NUM_FRAMES}, {SIDE}, {SIDE})")
-        x = rearrange(self.patch_embed.proj(video), "b d t h w -> b (t h w) d")
+        x = rearrange(self.patch_embed(video), "b d t h w -> b (t h w) d")
         x = x + sine_positions(x.shape[1], x.shape[2]).to(x)
         for block in self.blocks:
             x = block(x)

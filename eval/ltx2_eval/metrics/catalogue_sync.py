@@ -117,6 +117,19 @@ _DESYNC = (
     ),
 )
 
+_Row = tuple[str, str, Direction, str, str]
+_LIP_ROWS: tuple[_Row, ...] = (
+    ("lse_d", "LSE-D: lip-sync distance of face crops (SyncNet)", "down", "lse_distance", "least-of-31-shifts"),
+    (
+        "lse_c",
+        "LSE-C: lip-sync confidence of face crops (SyncNet)",
+        "up",
+        "lse_confidence",
+        "median-less-least-of-31-shifts",
+    ),
+)
+"""Metric, title, direction, function and aggregation."""
+
 _LIPS = tuple(
     _entry(
         metric,
@@ -132,16 +145,7 @@ _LIPS = tuple(
         ("MIT", "not stated; research"),
         "Anything in a clip that is not a crop of a talking face; whether the best shift is zero.",
     )
-    for metric, title, direction, function, aggregation in (
-        ("lse_d", "LSE-D: lip-sync distance of face crops (SyncNet)", "down", "lse_distance", "least-of-31-shifts"),
-        (
-            "lse_c",
-            "LSE-C: lip-sync confidence of face crops (SyncNet)",
-            "up",
-            "lse_confidence",
-            "median-less-least-of-31-shifts",
-        ),
-    )
+    for metric, title, direction, function, aggregation in _LIP_ROWS
 )
 
 _MEANING_ONLY = "Synchrony: it is about meaning, and shifted sound hardly changes it."
