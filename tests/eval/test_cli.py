@@ -19,13 +19,13 @@ OPTIONS = {
     "generate": "--container --debug --device --fps --frames --json --keep-latents --limit --max-failed --model "
     "--out --retry-failed --seed --size --suite",
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
-    "report": "--baseline --debug --export --json --media --no-strict --out --published --strict",
-    "leaderboard": "--baseline --debug --export --json --media --out --published --title",
+    "report": "--baseline --debug --export --json --media --media-prompts --no-strict --out --published --strict",
+    "leaderboard": "--baseline --debug --export --json --media --media-prompts --out --published --title",
     "compare": "--debug --device --json --metric --out --primary --reference",
     "validate": "--debug --device --json --metric --out --profile --pull --reference",
     "bench": "--against --batch --debug --device --dtype --frames --gpu --json --max-seconds --measure --model --out "
     "--price-per-gpu-hour --recipe --repeats --run --session-seconds --size --steps --warmup --weights",
-    "list": "--debug --json",
+    "list": "--check --debug --json",
     "doctor": "--debug --json",
     "weights list": "--debug --json --profile",
     "weights pull": "--debug --json --profile",

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from ltx2_benchmarks.baselines import load_baseline
 from ltx2_reports.comparison import Comparison, compare
-from ltx2_reports.exports import FORMATS, badge, model_index, to_frame, write_exports
+from ltx2_reports.exports import FORMATS, badge, model_index, table_json, to_frame, write_exports
 from ltx2_reports.records import read_run
 
 MakeRun = Callable[..., Path]
@@ -84,3 +85,35 @@ def test_an_unknown_form_is_told(comparison: Comparison, tmp_path: Path) -> None
     written = write_exports(comparison, tmp_path, list(FORMATS))
     assert len(written) == len(FORMATS) + len(comparison.systems)  # a model card each
     assert all(path.is_file() for path in written)
+
+
+def test_published_figures_stand_apart_in_json_and_parquet(comparison: Comparison, tmp_path: Path) -> None:
+    chosen = [load_baseline("ltx2-speed"), load_baseline("avgen-bench")]
+    count = sum(1 for found in chosen for _ in found.values())
+    written = write_exports(comparison, tmp_path, ["json", "parquet"], chosen)
+    assert [path.name for path in written] == ["table.json", "table.parquet", "published.parquet"]
+    content = json.loads(written[0].read_text())
+    assert len(content["rows"]) == len(pd.read_parquet(written[1])) == len(to_frame(comparison))
+    assert len(content["published"]) == len(pd.read_parquet(written[2])) == count
+    wan = next(row for row in content["published"] if row["system"] == "Wan 2.2-14B")
+    assert (wan["printed"], wan["value"]) == ("22.30", 22.3)
+    assert "Wan" not in json.dumps(content["rows"])
+    assert json.loads(table_json(comparison))["published"] == []
+
+
+def test_a_model_card_holds_one_model(comparison: Comparison, tmp_path: Path) -> None:
+    written = write_exports(comparison, tmp_path, ["model-index"])
+    assert [path.name for path in written] == ["model-index.yaml", "1-nano.yaml", "2-world.yaml"]
+    for path, name in zip(written[1:], ("nano", "world"), strict=True):
+        assert [entry["name"] for entry in yaml.safe_load(path.read_text())["model-index"]] == [name]
+
+
+def test_a_badge_is_cut_and_as_wide_as_its_letters(make_run: MakeRun) -> None:
+    def drawn(system: str) -> tuple[int, str]:
+        root = ElementTree.fromstring(badge(compare([read_run(make_run(system, system=system))], resamples=20)))
+        return int(root.attrib["width"]), next(e.text or "" for e in root.iter() if e.tag.endswith("text"))
+
+    long, short, wide = drawn("x" * 200), drawn("xxxx"), drawn("猫猫猫猫")
+    assert long[1] == "x" * 47 + "…"
+    assert long[0] < 600
+    assert wide[0] - short[0] == 4 * 5  # a wide letter has five pixels more

@@ -52,7 +52,11 @@ def _check(given: Given) -> None:
         for problem in problems:
             print(for_terminal(problem))
         count = sum(1 for _ in load_baseline(str(given.check)).values())
-        print(for_terminal(f"{given.check}: {count} values, {len(problems)} problem{'s' * (len(problems) != 1)}"))
+        print(
+            for_terminal(
+                f"{given.check}: {count} value{'s' * (count != 1)}, {len(problems)} problem{'s' * (len(problems) != 1)}"
+            )
+        )
     if problems:
         raise SystemExit(1)
 
