@@ -17,6 +17,10 @@ from ltx2_reports.numbers import (
 )
 from ltx2_reports.statistics import LEAST_PROMPTS
 
+_DETECTABLE = (
+    "Least detectable difference (MDE): a true difference of that size is found with chance 0.8 at level 0.05 "
+    "(two-sided) on this many prompts of this spread; smaller ones may go unseen."
+)
 MARKS: dict[Mark, str] = {"best": "★", "tied": "≈", "": ""}
 
 
@@ -139,7 +143,8 @@ def footnotes(comparison: Comparison) -> list[str]:
     """
     primary = [column for column in comparison.columns if column.primary]
     chosen = primary or [c for c in comparison.columns if any(cell.difference is not None for cell in c.cells)]
-    return [_footnote(column, comparison.baseline) for column in chosen]
+    lines = [_footnote(column, comparison.baseline) for column in chosen]
+    return [*lines, _DETECTABLE] if any("detectable" in line for line in lines) else lines
 
 
 def _footnote(column: Column, baseline: str | None) -> str:
@@ -170,10 +175,5 @@ def legend(comparison: Comparison) -> list[str]:
             f"{MARKS['best']} best: its paired difference from every other system excludes 0 on at least "
             f"{LEAST_PROMPTS} prompts. {MARKS['tied']} not told from the best value. Not corrected for the number of "
             "comparisons."
-        )
-    if any(cell.difference is not None for column in comparison.columns for cell in column.cells):
-        lines.append(
-            "Least detectable difference (MDE): a true difference of that size is found with chance 0.8 at level 0.05 "
-            "(two-sided) on this many prompts of this spread; smaller ones may go unseen."
         )
     return lines

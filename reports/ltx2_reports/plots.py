@@ -115,7 +115,7 @@ def stage_bars(stages: Sequence[str], seconds: Sequence[Sequence[float]]) -> Mar
         for index, name in enumerate(stages):
             widths = [parts[index] for parts in seconds]
             alpha = 0.95 if index < len(_SYSTEMS) else 0.45
-            look = {"color": _colour(index), "alpha": alpha, "edgecolor": _SHEET, "linewidth": 0.5}
+            look: dict[str, Any] = {"color": _colour(index), "alpha": alpha, "edgecolor": _SHEET, "linewidth": 0.5}
             axes.barh(places, widths, left=left, height=0.7, label=name, **look)
             left = [start + width for start, width in zip(left, widths, strict=True)]
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)

@@ -44,7 +44,7 @@ def render_terminal(comparison: Comparison, width: int = 110) -> "RenderableType
         parts.append(_terminal_table(differences, difference_systems(comparison), width, count="prompts"))
     parts.append(Text())
     parts += [Text(f"! {_one_line(note)}", style="yellow") for note in comparison.notes]
-    parts += [Text(_one_line(line), style="dim") for line in (*footnotes(comparison), *legend(comparison))]
+    parts += [Text(_one_line(line), style="dim") for line in legend(comparison)]
     return Group(*parts)
 
 

@@ -39,7 +39,8 @@ def test_it_is_the_case_worked_by_hand(comparison: Comparison) -> None:
 
 
 def test_every_form_says_it(comparison: Comparison) -> None:
-    (line,) = footnotes(comparison)
+    line, why = footnotes(comparison)
+    assert "chance 0.8 at level 0.05" in why
     assert line.startswith("M: n = 6, protocol #")
     assert line.endswith("; least detectable difference from a in ms: 0.1561 (b).")
     identity = comparison.columns[0].id
