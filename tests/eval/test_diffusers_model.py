@@ -16,6 +16,7 @@ import torch
 from ltx2_benchmarks.suite import load_suite
 from ltx2_eval.models.base import GenerationRequest
 from ltx2_eval.models.diffusers import DiffusersModel
+from ltx2_eval.models.diffusers_limits import native_fps
 from ltx2_eval.models.registry import KINDS, ModelContext, load_model
 
 with warnings.catch_warnings():
@@ -245,6 +246,38 @@ def test_pickled_weights_are_not_loaded(copy, arguments):
 def test_a_number_of_frames_that_it_cannot_make(wan, arguments):
     with pytest.raises(ValueError, match=r"made frames of shape \[5, 64, 64, 3\], \[6, 64, 64, 3\] were asked for"):
         model_of(wan, arguments).generate(dataclasses.replace(REQUEST, num_frames=6))
+
+
+def test_frames_and_rates_that_it_does_not_make_are_refused_before_work(wan, arguments):
+    at_16 = dataclasses.replace(REQUEST, fps=Fraction(16))
+    model_of(wan, arguments).check(at_16)
+    with pytest.raises(ValueError, match=r"num_frames is 24; this pipeline makes 4k \+ 1: use 21 or 25"):
+        model_of(wan, arguments).check(dataclasses.replace(at_16, num_frames=24))
+    with pytest.raises(ValueError, match="makes 16 frames per second and its call takes no rate, 24 are asked for"):
+        model_of(wan, arguments).check(REQUEST)
+    model_of(wan, arguments, native_fps=24).check(REQUEST)
+    with pytest.raises(ValueError, match="native_fps is '24p'; expected a whole number"):
+        model_of(wan, arguments, native_fps="24p")
+
+
+def test_a_wan_of_the_5b_kind_makes_24_frames_per_second(copy):
+    config = json.loads((copy / "vae/config.json").read_text())
+    assert native_fps(copy, "WanPipeline") == 16
+    (copy / "vae/config.json").write_text(json.dumps({**config, "z_dim": 48}))
+    assert native_fps(copy, "WanPipeline") == 24
+
+
+def test_guidance_that_would_change_nothing_is_refused(ltx2, arguments, tmp_path):
+    arguments.write_text(ARGUMENTS + "stg_scale = 1.0\n")
+    model_of(ltx2, arguments).check(REQUEST)
+    folder = shutil.copytree(ltx2, tmp_path / "ltx2")
+    path = folder / "transformer/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "perturbed_attn": False}))
+    with pytest.raises(ValueError, match=r'does not set "perturbed_attn": true'):
+        model_of(folder, arguments).check(REQUEST)
+    arguments.write_text(ARGUMENTS + "stg_scale = 1.0\naudio_stg_scale = 0\n")
+    with pytest.raises(ValueError, match="audio_stg_scale is 0, which diffusers takes for stg_scale"):
+        model_of(ltx2, arguments).check(REQUEST)
 
 
 def test_a_rate_that_the_pipeline_does_not_say(ltx2, arguments, monkeypatch):

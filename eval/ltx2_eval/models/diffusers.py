@@ -2,9 +2,10 @@
 
 The target is a local folder, or an id that the hub's cache has; nothing is fetched. Settings: `arguments` (a TOML file
 with arguments of the pipeline's call), `dtype`, `revision` (of an id), `rate_hz` (of the sound, where the pipeline does
-not say), `offload` (`model` or `sequential`: components, or single layers, wait in CPU memory). LTX-2 (19B) needs
-`use_cross_timestep = false` and `spatio_temporal_guidance_blocks = [29]` among the arguments: diffusers' defaults are
-those of LTX-2.3.
+not say), `native_fps` (frames per second, where the call takes none and they are not the usual ones), `offload` (`model`
+or `sequential`: components, or single layers, wait in CPU memory). LTX-2 (19B) needs `use_cross_timestep = false` and,
+with `"perturbed_attn": true` in its transformer's config.json, `spatio_temporal_guidance_blocks = [29]` among the
+arguments: diffusers' defaults are those of LTX-2.3.
 """
 
 import functools
@@ -23,6 +24,7 @@ from ltx2_eval.clip import Clip
 from ltx2_eval.models.base import Generated, GenerationRequest
 from ltx2_eval.models.call_stages import StageClock
 from ltx2_eval.models.diffusers_folder import find_folder
+from ltx2_eval.models.diffusers_limits import check_fps, check_frames, check_stg, native_fps
 from ltx2_eval.models.settings import split_settings
 from ltx2_reports.records import ClipShape, Scalar
 from ltx2_reports.store import strict_json
@@ -31,15 +33,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_DEFAULTS = {"arguments": "", "dtype": "bfloat16", "revision": "", "rate_hz": "", "offload": "none"}
+_DEFAULTS = {
+    "arguments": "",
+    "dtype": "bfloat16",
+    "revision": "",
+    "rate_hz": "",
+    "native_fps": "",
+    "offload": "none",
+}
 _DTYPES = ("float32", "bfloat16", "float16")
 _OFFLOADS = ("none", "model", "sequential")
 _FPS_NAMES = ("frame_rate", "fps")
 _OURS = ("prompt", "num_frames", "height", "width", "generator", "output_type", "return_dict", *_FPS_NAMES)
 """Arguments that the run decides; a TOML file may not."""
 _NEEDED = ("prompt", "num_frames", "height", "width", "generator", "output_type")
-_NATIVE_FPS = {"WanPipeline": 16}
-"""Frames per second of pipelines whose call takes no frame rate, where it is not 24."""
 _STAGES = ("text_encoding", "connectors", "denoise", "video_decode", "audio_decode", "vocoder")
 _MAX_SEED = 2**63 - 1
 _WATCHED = {
@@ -102,8 +109,8 @@ class DiffusersModel:
         defaults = {name: parameters[name].default for name in parameters}
         if not all(type(defaults.get(name)) is int for name in ("height", "width")):
             return None
-        native = _NATIVE_FPS.get(self._folder.class_name, 24)
-        fps = next((defaults[name] for name in _FPS_NAMES if isinstance(defaults.get(name), int | float)), native)
+        named = (defaults[name] for name in _FPS_NAMES if isinstance(defaults.get(name), int | float))
+        fps = next(named, self._native_fps)
         frames = defaults.get("num_frames")
         return ClipShape(
             num_frames=frames if type(frames) is int else None,
@@ -113,7 +120,8 @@ class DiffusersModel:
         )
 
     def check(self, request: GenerationRequest) -> None:
-        """Refuse pipelines that make no video from text, arguments that the call does not take, and bad seeds.
+        """Refuse pipelines that make no video from text, arguments that the call does not take or that change nothing,
+        frames and rates that the pipeline does not make, and bad seeds.
 
         Raises:
             ValueError: as above.
@@ -126,8 +134,12 @@ class DiffusersModel:
         for key in self._arguments:
             if key not in self._parameters:
                 raise ValueError(unknown(f"argument of {self._folder.class_name}", key, self._parameters))
+        check_stg(self._folder.path, self._folder.class_name, self._arguments)
         if not 0 <= request.seed <= _MAX_SEED:
             raise ValueError(f"seed is {request.seed}; it must be from 0 to 2^63 - 1")
+        check_frames(self._folder.path, request)
+        if not any(name in self._parameters for name in _FPS_NAMES):
+            check_fps(self._folder.class_name, request.fps, self._native_fps)
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Sample one clip; the noise is drawn on the CPU, so that a seed means the same on every device."""
@@ -183,6 +195,12 @@ class DiffusersModel:
             f"{self._folder.class_name} gives sound but does not say at which rate; add it to the model's name, as in "
             "@rate_hz=48000"
         )
+
+    @functools.cached_property
+    def _native_fps(self) -> int:
+        """Frames per second where the call takes none."""
+        given = self._options["native_fps"]
+        return int(given) if given else native_fps(self._folder.path, self._folder.class_name)
 
     @functools.cached_property
     def _class(self) -> Any:
@@ -290,8 +308,9 @@ def _options(given: dict[str, str]) -> dict[str, str]:
     for key, known in (("dtype", _DTYPES), ("offload", _OFFLOADS)):
         if options[key] not in known:
             raise ValueError(unknown(key, options[key], known))
-    if options["rate_hz"] and not (options["rate_hz"].isdecimal() and int(options["rate_hz"]) > 0):
-        raise ValueError(f"rate_hz is {options['rate_hz']!r}; expected a whole number, as in rate_hz=48000")
+    for key, example in (("rate_hz", 48000), ("native_fps", 24)):
+        if options[key] and not (options[key].isdecimal() and int(options[key]) > 0):
+            raise ValueError(f"{key} is {options[key]!r}; expected a whole number, as in {key}={example}")
     return options
 
 
