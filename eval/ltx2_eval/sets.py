@@ -161,7 +161,7 @@ def _computed(
     if entry.pairs is not None:
         return _of_pairs(entry, collected.features, groups)
     real = reference.features(entry.extractor, judge.pool, cache) if reference is not None else []
-    if getattr(implementation(entry), "paired", False) and isinstance(reference, Reference):
+    if getattr(implementation(entry), "paired", False) and isinstance(reference, Reference) and isinstance(real, list):
         real = reference.of_clips(collected.clips, real)
     return _of_sets(entry, collected.features, real, groups)
 

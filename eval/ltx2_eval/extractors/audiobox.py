@@ -149,7 +149,8 @@ class AudioboxExtractor:
             NotApplicable: no sound, or less than 0.1 s.
         """
         waveform = torch.from_numpy(mono(clip, RATE_HZ, LEAST_S))
-        scores, lengths = [], []
+        scores: list[Tensor] = []
+        lengths: list[float] = []
         for part in waveform.split(WINDOW):
             if scores and len(part) < LEAST_S * RATE_HZ:
                 continue  # too little for a frame of the network

@@ -74,8 +74,7 @@ def htk_filters(
     rate_hz: int, size: int, bands: int, low_hz: float, high_hz: float, *, silent: Literal["first", "last"]
 ) -> Array:
     """(size // 2 + 1, bands) triangles over HTK mels, as TensorFlow (first bin silent) and Kaldi (last) draw them."""
-    bins = np.arange(size // 2 + 1) * (rate_hz / size)
-    weights = _triangles(htk_mel(bins), np.linspace(htk_mel(low_hz), htk_mel(high_hz), bands + 2))
+    weights = _triangles(htk_mel(_bins_hz(rate_hz, size)), np.linspace(htk_mel(low_hz), htk_mel(high_hz), bands + 2))
     weights[0 if silent == "first" else -1] = 0
     return weights
 
@@ -83,8 +82,12 @@ def htk_filters(
 def slaney_filters(rate_hz: int, size: int, bands: int, low_hz: float, high_hz: float) -> Array:
     """(size // 2 + 1, bands) triangles over hertz, equally spaced in Slaney's mels, of unit area."""
     edges = _slaney_hertz(np.linspace(slaney_mel(low_hz), slaney_mel(high_hz), bands + 2))
-    weights = _triangles(np.arange(size // 2 + 1) * (rate_hz / size), edges)
+    weights = _triangles(_bins_hz(rate_hz, size), edges)
     return weights * (2 / (edges[2:] - edges[:-2]))
+
+
+def _bins_hz(rate_hz: int, size: int) -> Array:
+    return np.arange(size // 2 + 1, dtype=np.float64) * (rate_hz / size)
 
 
 def _triangles(places: Array, edges: Array) -> Array:

@@ -17,7 +17,7 @@ def onnx_weights(data: bytes) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError: not such a file.
     """
-    (graph,) = [value for field, value in _fields(data) if field == _GRAPH] or [None]
+    graph = next((value for field, value in _fields(data) if field == _GRAPH), None)
     if not isinstance(graph, bytes):
         raise ValueError("not an ONNX model: no graph in it")
     tensors = (_tensor(value) for field, value in _fields(graph) if field == _INITIALIZER and isinstance(value, bytes))
