@@ -108,7 +108,8 @@
 
   function group(id, seed, clips) {
     const plays = clips.some((clip) => clip.url !== null);
-    const shape = `${plays ? "clips" : "clips plain"} of${Math.min(data.systems.length, 4)}`;
+    const across = [5, 6].includes(data.systems.length) ? 3 : Math.min(data.systems.length, 4);
+    const shape = `${plays ? "clips" : "clips plain"} of${across}`;
     const row = make("div", { className: shape }, ...clips.map((clip) => figure(id, clip, plays)));
     const box = make("div", { className: "group" });
     if (row.querySelector("video")) box.append(keepTogether(box, row, `prompt ${id}, seed ${seed}`));
