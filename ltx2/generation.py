@@ -70,9 +70,9 @@ class Generation:
             ValueError: The result is not finite.
         """
         state = self._state(plan, start)
-        denoiser = self._denoiser(plan, text, state)
-        if any(plan.guidance.skip_steps):
-            denoiser = SkippingDenoiser(denoiser, plan.guidance.skip_steps)
+        computing = self._denoiser(plan, text, state)
+        skip = plan.guidance.skip_steps
+        denoiser = SkippingDenoiser(computing, skip) if any(skip) else computing
         if self._started is not None:
             self._started()
         latents = run_stage(
@@ -129,9 +129,7 @@ class Generation:
         state = StreamState(clean, positions)
         return state.given() if plan.keeps_audio else state
 
-    def _denoiser(
-        self, plan: StagePlan, text: TextEmbeddings, state: StageState
-    ) -> GuidedDenoiser | TiledDenoiser | SkippingDenoiser:
+    def _denoiser(self, plan: StagePlan, text: TextEmbeddings, state: StageState) -> GuidedDenoiser | TiledDenoiser:
         transformer = self._modules.transformer
         video_rope = transformer.video_rope(state.video.positions)
         audio_rope = transformer.audio_rope(state.audio.positions)

@@ -141,7 +141,8 @@ def sampling_bytes(config: TransformerConfig, size: Size, item_bytes: int) -> in
     return text_bytes(config, size, item_bytes) + activation_bytes(config, size, item_bytes)
 
 
-class SamplingAdvice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SamplingAdvice:
     """What would fit where a stage's sampling does not; called with the bytes that the device has for this process."""
 
     weights: Weights

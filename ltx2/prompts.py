@@ -112,7 +112,7 @@ class PromptEncoder:
             states = {text: self.encoder([text]) for text in texts}
             self.encoder.release()
         with log.stage("connectors"):
-            found = {}
+            found: dict[tuple[str, Variant], TextEmbeddings] = {}
             for variant in reversed(variants):  # so that the first stage finds the weights as it needs them
                 prepare(variant)
                 found |= {(text, variant): self._contexts(state) for text, state in states.items()}
