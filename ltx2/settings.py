@@ -102,9 +102,7 @@ class SamplingSettings:
 
 def _check_skipping(guidance: Guidance, sampler: SamplerName) -> None:
     if any(guidance.skip_steps) and sampler != "euler":
-        raise ValueError(
-            f"skip_steps is {max(guidance.skip_steps)} and the sampler {sampler}; only euler skips steps"
-        )
+        raise ValueError(f"skip_steps is {max(guidance.skip_steps)} and the sampler {sampler}; only euler skips steps")
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -3,9 +3,9 @@
 The target is a local folder, or an id that the hub's cache has; nothing is fetched. Settings: `arguments` (a TOML file
 with arguments of the pipeline's call), `dtype`, `revision` (of an id), `rate_hz` (of the sound, where the pipeline does
 not say), `native_fps` (frames per second, where the call takes none and they are not the usual ones), `offload`
-(`model` or `sequential`: components, or single layers, wait in CPU memory). LTX-2 (19B) needs `use_cross_timestep = false` and,
-with `"perturbed_attn": true` in its transformer's config.json, `spatio_temporal_guidance_blocks = [29]` among the
-arguments: diffusers' defaults are those of LTX-2.3.
+(`model` or `sequential`: components, or single layers, wait in CPU memory). LTX-2 (19B) needs
+`use_cross_timestep = false` and, with `"perturbed_attn": true` in its transformer's config.json,
+`spatio_temporal_guidance_blocks = [29]` among the arguments: diffusers' defaults are those of LTX-2.3.
 """
 
 import functools
