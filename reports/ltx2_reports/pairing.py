@@ -77,7 +77,7 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
         by_seed=by_seed,
         excluded=excluded,
         lost=lost,
-        tables=tuple(_tables(*sides, prompts, by_seed)),
+        tables=tuple(_tables(sides[0], sides[1], prompts, by_seed)),
     )
 
 
