@@ -82,7 +82,9 @@ def _recipe(given: Given) -> Recipe:
         recipe = load_recipe(given.recipe)
     else:
         recipe = _from_options(given)
-    rule = {key: given[key] for key in ("warmup", "repeats", "max_seconds", "session_seconds") if given[key] is not None}
+    rule = {
+        key: given[key] for key in ("warmup", "repeats", "max_seconds", "session_seconds") if given[key] is not None
+    }
     if given.against and given.repeats is None:
         rule["repeats"] = _PAIRED_ROUNDS
     for dtype in recipe.dtypes:
