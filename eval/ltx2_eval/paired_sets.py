@@ -157,7 +157,7 @@ def _real(
     return features.gaussian() if isinstance(features, Statistics) else features
 
 
-def _draws(entry: MetricEntry, shared: _Shared, real: list[Features] | Gaussian) -> SetDraws:
+def _draws(entry: MetricEntry, shared: _Shared, real: Any) -> SetDraws:
     metric: SetMetric = implementation(entry)(**entry.settings)
     distance: Any = metric.distance
     counts = draw_counts(shared.prompts, DRAWS, 0)
@@ -175,7 +175,7 @@ def _draws(entry: MetricEntry, shared: _Shared, real: list[Features] | Gaussian)
     )
 
 
-def _error(distance: Any, shared: _Shared, real: list[Features] | Gaussian) -> float | None:
+def _error(distance: Any, shared: _Shared, real: Any) -> float | None:
     """Of the difference, where the metric is a U-statistic: its terms subtract, the reference set cancels."""
     if not hasattr(distance, "terms"):
         return None

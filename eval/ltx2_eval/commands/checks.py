@@ -111,17 +111,14 @@ def _metric(name: str, needed: "list[WeightsStatus]") -> Finding:
 
 def together(findings: list[Finding]) -> list[Finding]:
     """Metrics with the same finding in one line, for people."""
-    lines: dict[tuple[str, ...], list[str]] = {}
+    lines: dict[Finding, list[str]] = {}
     for finding in findings:
         kind, _, name = finding.what.partition(" ")
-        key = ("metrics", *finding[1:]) if kind == "metric" else tuple(finding)
-        lines.setdefault(key, []).append(name)
-    return [_line(key, names) for key, names in lines.items()]
-
-
-def _line(key: tuple[str, ...], names: list[str]) -> Finding:
-    finding = Finding(*key)  # type: ignore[arg-type]  (a Finding's own fields)
-    return finding._replace(what=f"metrics {', '.join(names)}") if key[0] == "metrics" else finding
+        lines.setdefault(finding._replace(what="metrics") if kind == "metric" else finding, []).append(name)
+    return [
+        line._replace(what=f"metrics {', '.join(names)}") if line.what == "metrics" else line
+        for line, names in lines.items()
+    ]
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (_python, _packages, _codecs, _cache, _device, _weights, _chromium)

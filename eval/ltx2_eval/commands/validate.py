@@ -32,7 +32,7 @@ def validate_command(given: Given) -> None:
         note(f"{source.name}: found {len(source.items)} clips, at least {LEAST_CLIPS} are needed to judge a metric")
         raise SystemExit(_NOT_ENOUGH)
     if given.pull:
-        pull_for(entries)
+        pull_for(entries, given.reference or "")
     reference = _reference(given, entries)
     out = output_folder(
         given, "validate", source.sha256, [e.spec.id for e in entries], reference and reference.ref.label

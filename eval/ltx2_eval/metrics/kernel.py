@@ -139,7 +139,9 @@ def _by_clip(values: Tensor, owners: Tensor) -> Tensor:
 
 def _to_reference(generated: _Side, reference: _Side, kernel: Kernel) -> Tensor:
     """(clips,) sum of the kernel between the rows of a generated clip and all of the reference."""
-    sums = [sum(kernel(x, y).sum(dim=1) for y, _ in reference.blocks()) for x, _ in generated.blocks()]
+    sums = [
+        torch.stack([kernel(x, y).sum(dim=1) for y, _ in reference.blocks()]).sum(dim=0) for x, _ in generated.blocks()
+    ]
     return torch.zeros(generated.clips, dtype=torch.float64).index_add_(0, generated.owners, torch.cat(sums))
 
 
@@ -167,8 +169,8 @@ class KernelOverClips:
 
         Kernel values are summed over pairs of clips once; a draw only weighs the sums.
         """
-        sides = [_Side(*joined(clips, what)) for clips, what in ((generated, "generated"), (reference, "reference"))]
-        return self.of_sides(*sides, torch.from_numpy(counts).double())
+        side, real = _Side(*joined(generated, "generated")), _Side(*joined(reference, "reference"))
+        return self.of_sides(side, real, torch.from_numpy(counts).double())
 
     def of_sides(self, generated: _Side, reference: _Side, weights: Tensor) -> list[float]:
         """The same for features that are checked and joined already."""

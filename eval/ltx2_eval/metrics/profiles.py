@@ -1,6 +1,6 @@
 """Named sets of metrics. What follows from a metric's weights and licences is derived; an expert's choice is a list."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.metrics.floor import is_derived
@@ -59,9 +59,9 @@ def profiles_of(entries: Iterable[MetricEntry]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _named(entry: MetricEntry, names: Iterable[str]) -> bool:
+def _named(entry: MetricEntry, names: Collection[str]) -> bool:
     """Whether it, or the cosine whose floor or margin it is, is among `names`."""
-    return entry.spec.id in names or (is_derived(entry) and entry.settings["of"] in names)
+    return entry.spec.id in names or (is_derived(entry) and str(entry.settings["of"]) in names)
 
 
 def is_of_the_world(entry: MetricEntry) -> bool:
