@@ -32,7 +32,7 @@ OPTIONS = {
     "weights status": "--debug --json",
     "weights verify": "--debug --json",
     "gate check": "--against --debug --device --history --json --policy --reference --report --validation",
-    "gate calibrate": "--confidence --debug --false-alarm --json --out --relative",
+    "gate calibrate": "--confidence --debug --false-alarm --json --out --relative --validation",
 }
 
 
