@@ -7,13 +7,13 @@ SOURCES := ltx2 eval benchmarks reports tests .ci
 .PHONY: demo example test lint format types wheel clean
 
 demo: $(VENV)/.installed
-	$(BIN)/ltx2-eval weights pull --profile offline
+	$(BIN)/ltx2-eval weights pull --profile nano
 	$(BIN)/ltx2-eval run --out runs/demo
 
 # reports/published/nano from nothing: the demo once more, and its leaderboard with the clips of three prompts.
 example: $(VENV)/.installed
 	rm -rf runs/example reports/published/nano/media reports/published/nano/model-index
-	$(BIN)/ltx2-eval weights pull --profile offline
+	$(BIN)/ltx2-eval weights pull --profile nano
 	$(BIN)/ltx2-eval run --out runs/example
 	$(BIN)/ltx2-eval leaderboard runs/example --media copy --media-prompts 3 \
 		--export badge --export model-index --out reports/published/nano

@@ -16,12 +16,14 @@ Models = Annotated[
 ]
 SuiteName = Annotated[str, typer.Option("--suite", "-s", help="Embedded suite, or a .jsonl, .csv or .txt of prompts.")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric id; repeat. Default: the profile's.")]
-Profile = Annotated[str, typer.Option(help="Named set of metrics: offline, default, nano, dsp.")]
+Profile = Annotated[
+    str, typer.Option(help="Named set of metrics: offline, default, commercial, paper, nano, dsp (list profiles).")
+]
 RunProfile = Annotated[
     str,
     typer.Option(
         "--profile",
-        help="Named set of metrics: offline, default, nano, dsp.",
+        help="Named set of metrics: offline, default, commercial, paper, nano, dsp (list profiles).",
         show_default="nano for suites of the procedural world, else offline",
     ),
 ]
