@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes of the test suite, one thread each.
+TEST_JOBS ?= 2
 SOURCES := ltx2 eval benchmarks reports tests .ci
 
 .PHONY: demo example test lint format types wheel clean
@@ -19,7 +21,7 @@ example: $(VENV)/.installed
 		--export badge --export model-index --out reports/published/nano
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_JOBS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

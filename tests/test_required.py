@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
     ("variable", "module", "reason"),
     [
         ("LTX2_EVAL_REQUIRE_WEIGHTS", "eval/test_soundnet.py", "the package index cannot be reached"),
-        ("LTX2_EVAL_REQUIRE_BROWSER", "reports/test_browser.py", "there is no Chromium"),
+        ("LTX2_EVAL_REQUIRE_BROWSER", "reports/test_browser.py", "no Chromium on this machine"),
     ],
 )
 @pytest.mark.parametrize("required", ["1", "0"])

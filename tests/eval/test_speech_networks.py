@@ -25,7 +25,7 @@ from ltx2_eval.weights.ctranslate2_layout import whisper_state
 from ltx2_eval.weights.onnx_layout import onnx_weights
 from ltx2_reports.records import ClipRecord
 
-VOICES = Path(__file__).parents[1] / "golden/two_voices.ogg"
+VOICES = Path(__file__).parents[1] / "golden" / "two_voices.ogg"
 FIRST = ("Good morning.", "Please close the door before you leave the house.")
 SECOND = ("It is cold outside today.", "I will bring a warm coat for you.")
 _RECORD = ClipRecord(sample="s", prompt_id="p", seed=0, file="clips/s.mp4", sha256="0" * 64)
