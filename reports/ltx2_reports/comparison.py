@@ -296,7 +296,7 @@ def _notes(systems: Sequence[System], columns: Sequence[Column], primary: Sequen
     found = {column.metric.id for column in columns}
     notes = [f"{metric}: declared primary, but no run has it" for metric in primary if metric not in found]
     notes += _containers(systems)
-    notes += [f"{s.label}: {s.failed} of {s.clips} clips could not be made" for s in systems if s.failed]
+    notes += [f"{s.label}: {s.failed} of {s.clips} clips could not be made or read" for s in systems if s.failed]
     notes += [
         f"{s.label}: the prompts of {s.cut} of {s.clips} clips are longer than the model reads; up to {s.most_lost} "
         "tokens at their ends were not used"

@@ -29,7 +29,7 @@ def notes(contrasts: Contrasts) -> list[str]:
         for text in contrast.excluded:
             said.setdefault(text, []).append(contrast.metric.id)
     failed = [
-        f"{name}: {count} of {len(run.clips)} clips could not be made"
+        f"{name}: {count} of {len(run.clips)} clips could not be made or read"
         for name, run in (("A", contrasts.first), ("B", contrasts.second))
         if (count := sum(clip.reason is not None for clip in run.clips.values()))
     ]

@@ -97,6 +97,8 @@ class Protocol(Record):
     """Clips in the set; null for clip metrics, whose n is counted when they are averaged."""
     settings: dict[str, Scalar]
     """What is left: thresholds, kernel, device of a timing, ..."""
+    arithmetic: str | None = None
+    """Device kind and precision of the features; null: on the CPU in float32, or no features."""
 
     @property
     def identity(self) -> str:
@@ -114,12 +116,17 @@ class Protocol(Record):
     def difference(self, other: "Protocol") -> list[str]:
         """Sentences naming each field in which two protocols differ."""
         mine, theirs = self._content(), other._content()
-        changed = [key for key in mine if mine[key] != theirs[key]]
+        changed = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
         return [f"{key}: {getattr(self, key)!r} and {getattr(other, key)!r}" for key in changed]
 
     def _content(self) -> dict[str, Any]:
-        """All fields; of suite and reference only the hash, since a copy under another name is the same set."""
+        """All fields; of suite and reference only the hash, since a copy under another name is the same set.
+
+        What older records do not have counts only where it is set: their identities stay.
+        """
         content = self.model_dump(mode="json")
+        if content["arithmetic"] is None:
+            del content["arithmetic"]
         for key in ("suite", "reference"):
             if content[key] is not None:
                 content[key] = content[key].rpartition("#")[2]
