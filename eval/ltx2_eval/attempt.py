@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from ltx2_eval.extractors.base import NotApplicable, NotAvailable
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable, UnusableWeights
 from ltx2_reports.records import Reason
 from ltx2_reports.store import DamagedError
 
@@ -20,7 +20,8 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     """Run `call` for one clip; return (result, None), or (None, reason) when it raised.
 
     A disk that is full, or an output folder that cannot be written, is not the clip's trouble: it is raised, since
-    every later clip would meet it too. So is a damaged cache or weight file.
+    every later clip would meet it too. So is a damaged cache. Weights that cannot be used are `not_available`, with
+    the exception's name, and the run goes on without them.
 
     Args:
         stage: generate, write, decode, features or metric; recorded with the reason.
@@ -31,7 +32,8 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     except DamagedError:
         raise
     except NotAvailable as error:
-        return None, Reason(kind="not_available", message=_sentence(error), stage=stage)
+        name = type(error).__name__ if isinstance(error, UnusableWeights) else None
+        return None, Reason(kind="not_available", message=_sentence(error), stage=stage, error=name)
     except NotApplicable as error:
         return None, Reason(kind="not_applicable", message=_sentence(error), stage=stage)
     except Exception as error:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ltx2_eval.extractors.base import ExtractorSpec
+from ltx2_eval.extractors.base import ExtractorSpec, arithmetic
 from ltx2_eval.media import decoder_id
 from ltx2_reports.store import DamagedError, atomic_write, canonical_hash
 
@@ -26,7 +26,7 @@ class FeatureCache:
 
     def __init__(self, root: Path, device: str = "cpu") -> None:
         self.root = root
-        self._computed_with = [decoder_id(), device.partition(":")[0]]
+        self._computed_with = [decoder_id(), arithmetic(device) or "cpu"]
 
     def path(self, file_sha256: str, spec: ExtractorSpec, weights_sha256: str | None) -> Path:
         """Where the features of a file lie; the name changes with anything that can change a feature."""

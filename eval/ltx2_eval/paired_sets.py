@@ -90,6 +90,8 @@ def _entry(name: str, protocol: Protocol, pool: ExtractorPool) -> MetricEntry:
     entry = catalogue().get(name)
     if entry is None or entry.extractor is None:
         raise _Missing("this ltx2-eval does not have the metric")
+    if getattr(implementation(entry), "paired", False):
+        raise _Missing("each clip has a reference of its own")
     if hasattr(implementation(entry)(**entry.settings).distance, "standard_error"):
         raise _Missing("each of its values is a line through many; the records hold its standard error")
     spec = pool.spec(entry.extractor)

@@ -1,5 +1,6 @@
 """Builds a value's protocol: everything that can change it."""
 
+from ltx2_eval.extractors.base import arithmetic
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.media import decoder_id
 from ltx2_eval.metrics.base import MetricEntry
@@ -30,6 +31,7 @@ def protocol_of(
         suite=header.spec.suite.label,
         n=n,
         settings={**entry.settings, **_timing_settings(entry, header)},
+        arithmetic=arithmetic(pool.device) if spec else None,
     )
 
 

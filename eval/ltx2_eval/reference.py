@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.base import NotApplicable, full_float32
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.folder_of_clips import FoundClip, clips_in
@@ -59,7 +59,20 @@ class Reference:
         Raises:
             NotApplicable: a clip has none.
         """
-        named = {path.stem: feature for path, feature in zip(self.files, features, strict=True)}
+        return [features[index] for index in self._partners(clips)]
+
+    def paired_ref(self, clips: Sequence[ClipRecord]) -> ReferenceRef:
+        """The set as records of paired metrics name it: which clip is compared with which counts too.
+
+        Raises:
+            NotApplicable: a clip has no partner.
+        """
+        pairs = [[clip.sample, self.hashes[index]] for clip, index in zip(clips, self._partners(clips), strict=True)]
+        return self.ref.model_copy(update={"sha256": canonical_hash([self.ref.sha256, sorted(pairs)])})
+
+    def _partners(self, clips: Sequence[ClipRecord]) -> list[int]:
+        """Which file each clip is compared with."""
+        named = {path.stem: index for index, path in enumerate(self.files)}
         alone = [clip.sample for clip in clips if clip.sample not in named and clip.prompt_id not in named]
         if alone:
             raise NotApplicable(
@@ -84,7 +97,8 @@ class Reference:
             return cached
         network = pool.get(extractor)
         try:
-            features = network.features(read_clip(path))
+            with full_float32():
+                features = network.features(read_clip(path))
         except ValueError as error:
             raise ValueError(f"reference set {self.name}, clip {path.name}: {error}; remove or replace it") from error
         cache.put(sha256, spec, weights, features)

@@ -4,11 +4,12 @@ import functools
 from dataclasses import dataclass
 
 from ltx2_eval import weights
-from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.base import NotApplicable, UnusableWeights
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.frechet import Gaussian, gaussian
 from ltx2_reports.records import ReferenceRef
+from ltx2_reports.store import DamagedError
 
 PUBLISHED: dict[str, dict[str, str]] = {
     "fma-pop": {"vggish": "vggish", "clap-630k": "clap-laion-audio"},
@@ -30,11 +31,14 @@ class Statistics:
 
         Raises:
             NotAvailable: not pulled; ends with the command that brings it.
-            DamagedError: the file was changed since.
+            UnusableWeights: the file was changed since.
         """
         from safetensors.torch import load_file
 
-        arrays = load_file(weights.weights_path(self.name))
+        try:
+            arrays = load_file(weights.weights_path(self.name))
+        except DamagedError as error:
+            raise UnusableWeights(f"{error}; `ltx2-eval weights pull {self.name}`") from error
         return gaussian(arrays[f"{self.key}.mean"], arrays[f"{self.key}.covariance"], f"reference {self.name}")
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.attempt import attempt
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.base import NotApplicable, full_float32
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.generate import Progress
@@ -111,7 +111,8 @@ class Media:
         if clip is None:
             assert reason is not None
             raise NotApplicable(f"the clip cannot be decoded: {reason.message}")
-        features = network.features(clip)
+        with full_float32():
+            features = network.features(clip)
         self._judge.cache.put(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor), features)
         return features
 
@@ -229,7 +230,10 @@ def _outcome(record: ClipRecord, media: Media | None, entry: MetricEntry, judge:
         return Outcome(reason=reason)
     subject = Subject(clip=clip, record=record, prompt=judge.prompts.get(record.prompt_id))
     metric = clip_metric(entry)
-    outcome, reason = attempt("metric", lambda: judged(entry, metric(subject, features, extractor, **entry.settings)))
+    with full_float32():
+        outcome, reason = attempt(
+            "metric", lambda: judged(entry, metric(subject, features, extractor, **entry.settings))
+        )
     return Outcome(reason=reason) if outcome is None else outcome
 
 

@@ -1,5 +1,6 @@
 """Features -> set metrics: one value per metric over the whole run, with replicates for its interval."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ltx2_eval.attempt import attempt
-from ltx2_eval.extractors.base import NotApplicable, NotAvailable
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable, UnusableWeights
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.base import Declined, MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import implementation, load_sides
@@ -19,7 +20,16 @@ from ltx2_eval.recording import Recorder
 from ltx2_eval.reference import AnyReference, Reference
 from ltx2_eval.reference_statistics import Statistics
 from ltx2_eval.score import Judge, media_of
-from ltx2_reports.records import ClipRecord, Protocol, Reason, ReasonKind, Scalar, ValueRecord, inputs_hash
+from ltx2_reports.records import (
+    ClipRecord,
+    Protocol,
+    Reason,
+    ReasonKind,
+    ReferenceRef,
+    Scalar,
+    ValueRecord,
+    inputs_hash,
+)
 from ltx2_reports.statistics.sets import STANDARD_ERROR, u_statistic_error
 
 Features = list[NDArray[np.float32]]
@@ -51,13 +61,25 @@ def _score(
         entry,
         recorder.run.header,
         judge.pool,
-        reference=reference.ref if reference else None,
+        reference=_named(reference, entry, collected),
         n=len(collected.clips),
     )
     inputs = inputs_hash(collected.clips)
     if not _is_current(recorder, entry, protocol, inputs):
         value = _value(collected, judge, entry, protocol, inputs, reference, reference_cache)
         recorder.add_value(value, protocol, entry.spec)
+
+
+def _named(reference: AnyReference | None, entry: MetricEntry, collected: Collected) -> ReferenceRef | None:
+    """The reference set as the protocol names it; of a paired metric the pairs are part of it."""
+    if isinstance(reference, Reference) and _is_paired(entry):
+        with suppress(NotApplicable):  # told again where the value is computed
+            return reference.paired_ref(collected.clips)
+    return reference.ref if reference else None
+
+
+def _is_paired(entry: MetricEntry) -> bool:
+    return bool(getattr(implementation(entry), "paired", False))
 
 
 def _collect(recorder: Recorder, judge: Judge, entry: MetricEntry) -> Collected:
@@ -151,7 +173,7 @@ def _computed(
     assert entry.extractor is not None
     first = next(iter(collected.left_out.values()), None)
     if first is not None and first.kind == "not_available":
-        raise NotAvailable(first.message)
+        raise (UnusableWeights if first.error == UnusableWeights.__name__ else NotAvailable)(first.message)
     if reference is None and "reference" in entry.spec.needs:
         raise NotAvailable("no reference set: name one with --reference, a folder of clips or world:24")
     if len(collected.clips) < 2:
@@ -161,7 +183,7 @@ def _computed(
     if entry.pairs is not None:
         return _of_pairs(entry, collected.features, groups)
     real = reference.features(entry.extractor, judge.pool, cache) if reference is not None else []
-    if getattr(implementation(entry), "paired", False) and isinstance(reference, Reference) and isinstance(real, list):
+    if _is_paired(entry) and isinstance(reference, Reference) and isinstance(real, list):
         real = reference.of_clips(collected.clips, real)
     return _of_sets(entry, collected.features, real, groups)
 
@@ -171,8 +193,9 @@ def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistic
     distance: Any = metric.distance
     if isinstance(real, Statistics):
         return _of_statistics(distance, generated, real, groups)
+    pooled = getattr(metric, "pools_rows", False)
     for clips, is_real in ((generated, False), (real, True)):
-        for clip in clips:
+        for clip in [np.concatenate(clips)] if pooled and clips else clips:
             metric.update(torch.from_numpy(clip), real=is_real)
     value = float(metric.compute())
     error, spread = _spread(distance, generated, real, groups)

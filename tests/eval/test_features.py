@@ -6,8 +6,9 @@ import multiprocessing
 
 import numpy as np
 import pytest
+import torch
 
-from ltx2_eval.extractors.base import ExtractorSpec
+from ltx2_eval.extractors.base import ExtractorSpec, arithmetic, full_float32
 from ltx2_eval.features import FeatureCache
 from ltx2_reports.store import DamagedError
 
@@ -124,3 +125,19 @@ def test_processes_that_put_the_same_tear_nothing(tmp_path):
         assert found is None or np.array_equal(found, _features(200))
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_full_float32_holds_inside_and_changes_nothing_outside():
+    before = (torch.backends.cudnn.deterministic, torch.get_float32_matmul_precision())
+    allowed = torch._C._get_cudnn_allow_tf32()
+    with full_float32():
+        assert not torch._C._get_cudnn_allow_tf32()
+        assert torch.backends.cudnn.deterministic
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert (torch.backends.cudnn.deterministic, torch.get_float32_matmul_precision()) == before
+    assert torch._C._get_cudnn_allow_tf32() == allowed
+
+
+def test_how_features_are_computed_is_told_where_it_is_not_on_the_cpu():
+    assert arithmetic("cpu") is None
+    assert arithmetic("cuda:1") == arithmetic("cuda") == "cuda float32 without tf32"

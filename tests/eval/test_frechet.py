@@ -162,6 +162,38 @@ def test_two_processes_equal_one(tmp_path):
     assert values.get() == values.get() == pytest.approx(frechet_distance(x, y), rel=1e-10)
 
 
+@pytest.mark.parametrize("sizes", [(1,) * 20, (3, 1, 9, 2), (8, 1), (9, 4), (1, 30)])
+def test_pieces_added_in_place_equal_the_whole(sizes):
+    """Width 8: the rows themselves are kept up to eight, their scatter beyond; the changes between are crossed here."""
+    random = np.random.default_rng(3)
+    x, y = 1e4 + random.normal(size=(sum(sizes), 8)), 1e4 + random.normal(size=(11, 8))
+    metric, start = FrechetDistance(8), 0
+    before = metric.generated
+    metric.update(torch.from_numpy(y), real=True)
+    for size in sizes:
+        metric.update(torch.from_numpy(x[start : start + size]), real=False)
+        start += size
+    assert metric.generated is before
+    assert float(metric.compute()) == pytest.approx(frechet_distance(x, y), rel=1e-8)
+    metric.reset()
+    assert not metric.generated.any()
+
+
+def test_a_state_made_under_inference_can_be_added_to_outside():
+    metric = FrechetDistance(1)
+    with torch.inference_mode():
+        metric.reset()
+        metric.update(torch.tensor([[0.0], [2.0]]), real=False)
+    metric.update(torch.tensor([[3.0], [5.0]]), real=True)
+    assert float(metric.compute()) == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize("dimension", [0, -1, "a", 2.0])
+def test_a_width_is_a_number_of_at_least_one(dimension):
+    with pytest.raises(ValueError, match="whole number of at least 1"):
+        FrechetDistance(dimension)
+
+
 def test_memory_does_not_grow_with_the_set():
     metric = FrechetDistance(dimension=4)
     size = sum(state.numel() for state in metric.metric_state.values())

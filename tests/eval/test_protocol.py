@@ -27,8 +27,8 @@ REFERENCE = ReferenceRef(name="real", sha256="1" * 64, n=9)
 
 
 class Pool:
-    def __init__(self, spec=SPEC, sha256="a" * 64):
-        self._spec, self._sha256 = spec, sha256
+    def __init__(self, spec=SPEC, sha256="a" * 64, device="cpu"):
+        self._spec, self._sha256, self.device = spec, sha256, device
 
     def spec(self, name):
         return self._spec
@@ -85,6 +85,7 @@ CHANGES = {
     "reference": lambda: {"reference": REFERENCE.model_copy(update={"sha256": "3" * 64})},
     "suite": lambda: {"header": _header(suite="4" * 64)},
     "n": lambda: {"n": 9},
+    "arithmetic": lambda: {"pool": Pool(device="cuda:1")},
     "settings": lambda: {"entry": dataclasses.replace(ENTRY, settings={"dimension": 4, "more": True})},
 }
 
@@ -111,7 +112,6 @@ def test_no_field_of_a_protocol_is_left_untried():
     [
         {"reference": REFERENCE.model_copy(update={"name": "the same clips elsewhere"})},
         {"header": _header(machine="another")},
-        {"header": _header(packages={"torch": "3"})},
         _metric(title="other words", cannot_see="other words", source="other words", least_n=1),
         _spec(title="other words", source="other words"),
     ],

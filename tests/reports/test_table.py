@@ -61,7 +61,7 @@ def test_clips_without_a_value_are_counted_by_kind_and_left_out(make_run: MakeRu
     assert cell.missing == {"abstained": 2, "not_applicable": 1, "not_scored": 1}
     assert (cell.n, cell.asked) == (8, 12)
     assert "p000" not in cell.by_prompt
-    assert "a: 1 of 12 clips could not be made" in comparison.notes
+    assert "a: 1 of 12 clips could not be made or read" in comparison.notes
     assert "m (a): 8 of 12 clips have a value (2 abstained, 1 not applicable, 1 not scored)" in comparison.notes
 
 

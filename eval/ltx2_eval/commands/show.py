@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ltx2_benchmarks.baselines import Baseline
@@ -61,8 +61,9 @@ def show_report(runs: Sequence[Run], out: Path, given: Given, extras: Extras | N
     if given.json:
         print(for_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
         return
-    _print_headlines(runs, view)
-    hidden = len(scored - set(HEADLINES))
+    shown = {*HEADLINES, *(given.get("metric") or ())}
+    _print_headlines(runs, view, shown)
+    hidden = len(scored - shown)
     print(for_terminal(f"report: {files.html.resolve()}" + (f" ({hidden} more metrics there)" if hidden else "")))
 
 
@@ -78,17 +79,17 @@ def _first_of_several(runs: Sequence[Run]) -> str | None:
     return runs[0].header.spec.system if len(runs) > 1 else None
 
 
-def _print_headlines(runs: Sequence[Run], view: View) -> None:
-    """The table of the metrics that decide; all of them where a run has no other."""
+def _print_headlines(runs: Sequence[Run], view: View, metrics: Collection[str]) -> None:
+    """The table of the metrics that decide or were asked for by name; all of them where a run has no other."""
     from rich.console import Console
 
-    chosen = [_only(run, HEADLINES) for run in runs]
+    chosen = [_only(run, metrics) for run in runs]
     shown = chosen if any(run.values for run in chosen) else runs
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     console.print(render_terminal(compare(shown, baseline=view.baseline, primary=view.primary), console.width))
 
 
-def _only(run: Run, metrics: Sequence[str]) -> Run:
+def _only(run: Run, metrics: Collection[str]) -> Run:
     return dataclasses.replace(
         run,
         values={key: value for key, value in run.values.items() if value.metric in metrics},
@@ -97,7 +98,7 @@ def _only(run: Run, metrics: Sequence[str]) -> Run:
 
 
 def finish(runs: Sequence[Run], max_failed: float, wanted: Sequence[str] = ()) -> None:
-    """Exit with 1 when more clips failed than the error budget allows, or a set metric failed.
+    """Exit with 1 when more clips failed than the error budget allows, a set metric failed, or weights are unusable.
 
     Args:
         runs: What was done.
@@ -114,7 +115,10 @@ def finish(runs: Sequence[Run], max_failed: float, wanted: Sequence[str] = ()) -
     absent = [metric for metric in wanted if any(_is_absent(run, metric) for run in runs)]
     if absent:
         note(f"{', '.join(absent)}: asked for by name, but not available; the table says what is missing")
-    if sets or absent or (clips and broken / clips > max_failed):
+    unusable = sorted({value.metric for run in runs for value in run.values.values() if _has_unusable_weights(value)})
+    if unusable:
+        note(f"{', '.join(unusable)}: the weights are here but cannot be used; the table says what to do")
+    if sets or absent or unusable or (clips and broken / clips > max_failed):
         raise SystemExit(1)
 
 
@@ -128,9 +132,17 @@ def _broken_clips(run: Run) -> set[str]:
     return broken
 
 
+_ABSENT = {False: ("not_available",), True: ("not_available", "not_applicable")}
+"""By whether it is a value of the set: a clip without speech is no failure, a reference set that does not fit is."""
+
+
 def _is_absent(run: Run, metric: str) -> bool:
     values = run.of_metric(metric)
-    return bool(values) and all(v.reason is not None and v.reason.kind == "not_available" for v in values)
+    return bool(values) and all(v.reason is not None and v.reason.kind in _ABSENT[v.sample is None] for v in values)
+
+
+def _has_unusable_weights(value: ValueRecord) -> bool:
+    return value.reason is not None and value.reason.error == "UnusableWeights"
 
 
 def _is_failed_set(value: ValueRecord) -> bool:

@@ -1,5 +1,7 @@
 """The one protocol of pretrained encoders, and what is known of each before it is loaded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,6 +18,10 @@ class NotApplicable(ValueError):
 
 class NotAvailable(ValueError):
     """Weights or packages are missing; the message ends with the command that brings them."""
+
+
+class UnusableWeights(NotAvailable):
+    """Weights are here but damaged, or not those of the network; the message ends with the command to mend it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +50,29 @@ class ExtractorSpec:
     def all_weights(self) -> tuple[str, ...]:
         """Every entry of the weights lock that is needed."""
         return (*((self.weights,) if self.weights else ()), *self.beside)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Full float32 and one choice of kernels on a GPU, whose convolutions otherwise keep ten bits of each factor.
+
+    Only for what runs inside: the model that makes clips keeps its own settings.
+    """
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def arithmetic(device: str) -> str | None:
+    """How features are computed on a device, for protocols and caches; None: on the CPU, in float32."""
+    kind = device.partition(":")[0]
+    return None if kind == "cpu" else f"{kind} float32 without tf32"
 
 
 class Extractor(Protocol):

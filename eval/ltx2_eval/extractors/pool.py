@@ -1,9 +1,12 @@
 """Extractors of a run, each loaded once and only when a feature is really missing."""
 
 from ltx2_eval import weights
-from ltx2_eval.extractors.base import Extractor, ExtractorSpec
+from ltx2_eval.extractors.base import Extractor, ExtractorSpec, UnusableWeights
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
-from ltx2_reports.store import canonical_hash
+from ltx2_reports.store import DamagedError, canonical_hash
+
+_TOLD = 300
+"""Characters of an error that are kept, so that the command after it is too."""
 
 
 class ExtractorPool:
@@ -18,8 +21,11 @@ class ExtractorPool:
         return EXTRACTORS[extractor]
 
     def weights_sha256(self, extractor: str) -> str | None:
-        """Hash of the weights as published, of all hashes where there are several files; None: none, or not known."""
-        hashes = [weights.weights_sha256(name) for name in EXTRACTORS[extractor].all_weights]
+        """Hash of the weights as published and of what lies beside them; None: none, not known, or damaged."""
+        try:
+            hashes = [weights.identity_sha256(name) for name in EXTRACTORS[extractor].all_weights]
+        except DamagedError:
+            return None  # loading says what is wrong
         if len(hashes) > 1:
             return None if None in hashes else canonical_hash(hashes)
         return hashes[0] if hashes else None
@@ -29,15 +35,24 @@ class ExtractorPool:
 
         Raises:
             NotAvailable: its weights are missing.
-            DamagedError: its weights were changed.
+            UnusableWeights: they were changed, or are not those of the network; other metrics go on without it.
             Exception: whatever else its first loading met; told again at every later call, not tried again.
         """
         if extractor not in self._loaded:
             try:
                 self._loaded[extractor] = load_extractor(extractor, device=self.device)
+            except DamagedError as error:
+                self._loaded[extractor] = _unusable(extractor, error)
             except Exception as error:
                 self._loaded[extractor] = error
         found = self._loaded[extractor]
         if isinstance(found, Exception):
             raise found
         return found
+
+
+def _unusable(extractor: str, error: DamagedError) -> UnusableWeights:
+    names = " ".join(EXTRACTORS[extractor].all_weights)
+    told = " ".join(str(error).split())
+    told = told if len(told) <= _TOLD else told[: _TOLD - 1] + "…"
+    return UnusableWeights(f"{EXTRACTORS[extractor].title} cannot be used: {told}; `ltx2-eval weights pull {names}`")

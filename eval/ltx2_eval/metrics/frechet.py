@@ -135,10 +135,27 @@ def _not_negative(distance: float, trace: float) -> float:
 # scatter matrix. So memory is bounded by the width alone, and states of any two parts of a set can be merged.
 
 
-def _packed(rows: Tensor) -> Tensor:
-    """The state of (k, d) rows: centred by their own mean, so that a mean far from the origin costs no digits."""
-    mean = rows.mean(dim=0)
-    return _state(len(rows), mean, rows - mean)
+def _add(state: Tensor, rows: Tensor) -> None:
+    """Add (k, d) rows to a state, in place: a set of many clips must not copy d² numbers for each of them.
+
+    The rows are centred by their own mean, so that a mean far from the origin costs no digits.
+    """
+    k, d = rows.shape
+    n, mean, block = int(state[0]), state[1 : d + 1], state[d + 1 :].view(d, d)
+    its_mean = rows.mean(dim=0)
+    shift = its_mean - mean if n else torch.zeros_like(mean)
+    total_mean = mean + shift * (k / (n + k)) if n else its_mean
+    if n + k <= d:
+        block[:n] += mean - total_mean
+        block[n : n + k] = rows - total_mean
+    else:
+        if n <= d:
+            held = block[:n].clone()
+            torch.mm(held.T, held, out=block)
+        centred = rows - its_mean
+        block.addmm_(centred.T, centred).addr_(shift, shift, alpha=n * k / (n + k))
+    state[0] = n + k
+    mean.copy_(total_mean)
 
 
 def _state(count: int, mean: Tensor, centred: Tensor) -> Tensor:
@@ -210,10 +227,14 @@ class FrechetDistance(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    pools_rows = True
+    """Which rows come from one clip does not matter: a set may be given at once."""
     generated: Tensor
     reference: Tensor
 
     def __init__(self, dimension: int, **kwargs: Any) -> None:
+        if not isinstance(dimension, int) or dimension < 1:
+            raise ValueError(f"dimension: found {dimension!r}, expected a whole number of at least 1")
         super().__init__(**kwargs)
         self.dimension = dimension
         empty = torch.zeros(1 + dimension + dimension**2, dtype=torch.float64)
@@ -230,7 +251,11 @@ class FrechetDistance(Metric):
         x = checked(features, f"{name} features").to(self.generated.device)
         if x.shape[1] != self.dimension:
             raise ValueError(f"{name} features: found width {x.shape[1]}, expected {self.dimension}")
-        setattr(self, name, _merged_two(getattr(self, name), _packed(x)))
+        state = getattr(self, name)
+        if state.is_inference() and not torch.is_inference_mode_enabled():  # made there, and not to be changed here
+            state = state.clone()
+            setattr(self, name, state)
+        _add(state, x)
 
     def compute(self) -> Tensor:
         """The distance, a float64 scalar.

@@ -250,9 +250,9 @@ class KernelDistance(Metric):
         """
         name = "reference" if real else "generated"
         rows = checked(features, f"{name} features").float().to(self.device)
-        known = [part for side in ("generated", "reference") for part in self._parts(side)]
-        if known and known[0].shape[1] != rows.shape[1]:
-            raise ValueError(f"{name} features: found width {rows.shape[1]}, expected {known[0].shape[1]}")
+        width = next((parts[0].shape[1] for parts in map(self._parts, ("generated", "reference")) if parts), None)
+        if width not in (None, rows.shape[1]):
+            raise ValueError(f"{name} features: found width {rows.shape[1]}, expected {width}")
         sizes = [len(rows)] if self.clustered else [1] * len(rows)
         getattr(self, name).append(rows)
         getattr(self, f"{name}_sizes").append(torch.tensor(sizes, dtype=torch.float32, device=self.device))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ltx2_eval.attempt import attempt
 from ltx2_eval.clip import Clip
+from ltx2_eval.extractors.base import full_float32
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.generate import Progress
@@ -201,7 +202,10 @@ class _Judge:
                 return _said(reason)
             if entry.spec.level == "set":
                 return float(len(features))
-            extractor = self._meter.pool.get(entry.extractor)
+            name = entry.extractor
+            extractor, reason = attempt("features", lambda: self._meter.pool.get(name))
+            if extractor is None:
+                return _said(reason)
         metric = clip_metric(entry)
         subject = Subject(clip=material.clip, record=_record(self._item), prompt=material.prompt)
         outcome, reason = attempt(
@@ -221,7 +225,9 @@ class _Judge:
 
     def _extracted(self, extractor: str, material: Material, key: str) -> NDArray[np.float32]:
         pool = self._meter.pool
-        features = pool.get(extractor).features(material.clip)
+        network = pool.get(extractor)
+        with full_float32():
+            features = network.features(material.clip)
         self._meter.cache.put(key, pool.spec(extractor), pool.weights_sha256(extractor), features)
         return features
 

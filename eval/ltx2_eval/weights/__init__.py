@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from ltx2_eval.extractors.base import NotAvailable
-from ltx2_eval.weights.cache import cache_root, check_files, check_once, stored_folder
+from ltx2_eval.weights.cache import cache_root, check_files, check_once, read_receipt, stored_folder
 from ltx2_eval.weights.lockfile import Entry, Lock, entry, lock
-from ltx2_reports.store import DamagedError, file_hash
+from ltx2_reports.store import DamagedError, canonical_hash, file_hash
 
 __all__ = [
     "Entry",
@@ -20,6 +20,7 @@ __all__ = [
     "WeightsStatus",
     "cache_root",
     "entry",
+    "identity_sha256",
     "lock",
     "profile",
     "pull",
@@ -69,6 +70,27 @@ def weights_sha256(name: str) -> str | None:
         return item.sha256
     folder = stored_folder(item)
     return None if folder is None else folder.name
+
+
+def identity_sha256(name: str) -> str | None:
+    """What tells a value that these weights gave: `weights_sha256`, and the files beside them where there are any.
+
+    Configurations and vocabularies change values too. None: unknown until the first pull.
+
+    Raises:
+        DamagedError: the receipt of the pull is.
+    """
+    item, published = entry(name), weights_sha256(name)
+    if published is None or not item.folder:
+        return published
+    pinned = {part.file.rpartition("/")[2]: part.sha256 for part in item.companions}
+    if None not in pinned.values():
+        return canonical_hash([published, pinned])
+    folder = stored_folder(item)
+    if folder is None:
+        return None
+    beside = {file: found for file, found in read_receipt(folder).files.items() if file != "model.safetensors"}
+    return canonical_hash([published, beside])
 
 
 def pull(

@@ -184,3 +184,26 @@ def test_a_clip_that_is_gone_is_made_again_or_named(world, tmp_path):
     again = world.go(tmp_path / "run")
     assert clip.read_bytes() == content
     assert again.values[(None, "colour_distance")].value == before.values[(None, "colour_distance")].value
+
+
+def test_which_clip_a_paired_metric_compares_with_which_is_part_of_its_identity(
+    world, tmp_path, implementations, monkeypatch
+):
+    """Two reference files that swap their names: the same set, other pairs."""
+    monkeypatch.setattr(implementations["here:colour_distance"], "paired", True, raising=False)
+    first, second = (tmp_path / name for name in ("first", "second"))
+    stems = ["p0", "p1", "p2", "p3"]
+    for folder, names in ((first, stems), (second, ["p1", "p0", "p2", "p3"])):
+        folder.mkdir()
+        for source, name in zip([*world.reference.files, *world.reference.files][:4], names, strict=True):
+            (folder / f"{name}{source.suffix}").write_bytes(source.read_bytes())
+    sets = [Reference(name="x", files=tuple(sorted(folder.iterdir()))) for folder in (first, second)]
+    assert sets[0].ref == sets[1].ref
+    world.reference = sets[0]
+    run = world.go(tmp_path / "run")
+    before = run.values[(None, "colour_distance")]
+    after = rescore(world, tmp_path / "run", reference=sets[1]).values[(None, "colour_distance")]
+    assert before.value is not None
+    assert after.value is not None
+    assert before.protocol != after.protocol
+    assert rescore(world, tmp_path / "run", reference=sets[1]).values[(None, "colour_distance")] == after
