@@ -47,13 +47,14 @@ _OLD_NAMES = (
 )
 
 
-@pytest.fixture(scope="module")
-def dino(tmp_path_factory):
-    """A tiny ViT under the names that facebook/dino-vitb16 was released with."""
+@pytest.fixture(scope="module", params=[False, True], ids=["as-released", "with-a-pooler"])
+def dino(request, tmp_path_factory):
+    """A tiny ViT under the names that facebook/dino-vitb16 was released with: DINO has no pooler, so neither has it."""
     from transformers import ViTConfig, ViTModel
 
     torch.manual_seed(0)
-    model = ViTModel(ViTConfig(**_COMMON, image_size=224, patch_size=16)).eval()
+    config = ViTConfig(**_COMMON, image_size=224, patch_size=16)
+    model = ViTModel(config, add_pooling_layer=request.param).eval()
     folder = tmp_path_factory.mktemp("dino")
     model.config.save_pretrained(folder)
     state = {}
@@ -62,6 +63,7 @@ def dino(tmp_path_factory):
             key = key.replace(new, old)
         state[key if "encoder.layer." in key else key.replace("layers.", "encoder.layer.")] = value
     assert "encoder.layer.0.attention.attention.query.weight" in state
+    assert any(key.startswith("pooler.") for key in state) is request.param
     torch.save(state, folder / "w.bin")
     assert main(["torch", str(folder / "w.bin"), str(folder)]) == 0
     return model, DinoExtractor.load(EXTRACTORS["dino-vitb16-frames"], folder, "cpu")

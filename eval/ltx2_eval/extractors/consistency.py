@@ -40,10 +40,10 @@ class _EveryFrame:
         """
         if weights is None:
             raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
-        return cls(spec, load_model(cls._kind(), weights, device), device)
+        return cls(spec, cls._model(weights, device), device)
 
     @staticmethod
-    def _kind() -> Any:
+    def _model(folder: Path, device: str) -> Any:
         raise NotImplementedError
 
     def _embed(self, frames: NDArray[np.uint8]) -> Tensor:
@@ -66,10 +66,11 @@ class DinoExtractor(_EveryFrame):
     """DINO ViT-B/16, class token; the frame keeps its aspect ratio and the positions are interpolated."""
 
     @staticmethod
-    def _kind() -> Any:
+    def _model(folder: Path, device: str) -> Any:
+        """Without the pooler: DINO has none, and only the class token is used; a file that has one is as good."""
         from transformers import ViTModel
 
-        return ViTModel
+        return load_model(ViTModel, folder, device, unused=("pooler.",), add_pooling_layer=False)
 
     def _embed(self, frames: NDArray[np.uint8]) -> Tensor:
         pixels = normalised(short_side_224(frames, "bilinear", crop=False), IMAGENET_MEAN, IMAGENET_STD)
@@ -81,10 +82,10 @@ class ClipEveryFrameExtractor(_EveryFrame):
     """CLIP ViT-B/32, image embedding of the centre square."""
 
     @staticmethod
-    def _kind() -> Any:
+    def _model(folder: Path, device: str) -> Any:
         from transformers import CLIPModel
 
-        return CLIPModel
+        return load_model(CLIPModel, folder, device)
 
     def _embed(self, frames: NDArray[np.uint8]) -> Tensor:
         pixels = normalised(short_side_224(frames, "bicubic", crop=True), CLIP_MEAN, CLIP_STD)

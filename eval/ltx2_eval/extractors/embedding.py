@@ -17,14 +17,29 @@ _LEAST_VOCABULARY = 0.9
 _PROBES = ("a dog barks", "rain on a roof")
 
 
-def load_model(model_class: Any, folder: Path, device: str) -> Any:
+def load_model(
+    model_class: Any,
+    folder: Path,
+    device: str,
+    *,
+    unused: tuple[str, ...] = (),
+    **options: Any,
+) -> Any:
     """Build a transformers model from `config.json` and `model.safetensors` of a local folder, float32.
+
+    Args:
+        model_class: of transformers.
+        folder: with both files.
+        device: as torch names it.
+        unused: beginnings of names that the file may have and the model, as built here, has not.
+        options: for the model's constructor.
 
     Raises:
         DamagedError: the weights do not fit the configuration (transformers alone would only warn and fill at random).
     """
     model, report = model_class.from_pretrained(
         folder,
+        **options,
         local_files_only=True,
         use_safetensors=True,
         dtype=torch.float32,
@@ -34,7 +49,9 @@ def load_model(model_class: Any, folder: Path, device: str) -> Any:
     buffers = {name for name, _ in model.named_buffers()}
     problems = {
         "missing": [key for key in report["missing_keys"] if key not in buffers],
-        "unknown": [key for key in report["unexpected_keys"] if not key.endswith("position_ids")],
+        "unknown": [
+            key for key in report["unexpected_keys"] if not key.endswith("position_ids") and not key.startswith(unused)
+        ],
         "of another shape": [str(key) for key, *_ in report["mismatched_keys"]],
     }
     if any(problems.values()):
