@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.syncnet import SyncNet, SyncNetExtractor
+from ltx2_eval.metrics.base import Subject
+from ltx2_eval.metrics.catalogue import profiles
 from ltx2_eval.metrics.sync_networks import lse_confidence, lse_distance, shift_curve
 
 
@@ -71,10 +74,37 @@ def _embeddings(late_frames, noise=0.0, count=60):
     return np.concatenate([lips[15 : 15 + count], sound[15 : 15 + count]]).astype(np.float32)
 
 
+def _subject(prompt=None, *, silent=False, still=False):
+    """A talking head of noise."""
+    random = np.random.default_rng(2)
+    video = np.repeat(random.integers(0, 255, (1 if still else 4, 16, 16, 3), np.uint8), 4 if still else 1, axis=0)
+    audio = random.normal(0, 0 if silent else 0.1, (1, 8000)).astype(np.float32)
+    clip = Clip(video=video, fps=Fraction(25), audio=audio, rate_hz=16_000)
+    return Subject(clip=clip, record=None, prompt=prompt)
+
+
+@pytest.mark.parametrize("metric", [lse_distance, lse_confidence])
+def test_there_is_no_lip_sync_where_nothing_is_heard_or_moves_or_nobody_should_speak(metric):
+    features = _embeddings(0)
+    for subject, why in ((_subject(silent=True), "silent"), (_subject(still=True), "stands still")):
+        assert metric(subject, features, None).reason.kind == "abstained"
+        assert why in metric(subject, features, None).reason.message
+    with pytest.raises(NotApplicable, match="wants nothing said"):
+        metric(_subject(Prompt(id="a", text="Waves roll in.")), features, None)
+    spoken = metric(_subject(Prompt(id="a", text='A man says "hello there".')), features, None)
+    assert spoken.value is not None
+    assert "no face was looked for" in spoken.warnings[0]
+
+
+def test_a_profile_never_gives_a_lip_sync_error_of_whole_frames():
+    assert not [name for name, metrics in profiles().items() if {"lse_c", "lse_d"} & set(metrics)]
+
+
 @pytest.mark.parametrize("late", [-7, 0, 3])
 def test_late_sound_is_found_late(late):
     features = _embeddings(late)
-    distance, confidence = lse_distance(None, features, None), lse_confidence(None, features, None)
+    subject = _subject()
+    distance, confidence = lse_distance(subject, features, None), lse_confidence(subject, features, None)
     assert distance.details["offset_ms"] == 40 * late
     assert distance.value == pytest.approx(float(shift_curve(features).min()))
     assert distance.value + confidence.value == pytest.approx(distance.details["median_distance"])
@@ -95,4 +125,4 @@ def test_distances_by_hand():
 
 def test_unrelated_sound_has_no_confidence():
     random = np.random.default_rng(1).normal(size=(240, 1024)).astype(np.float32)
-    assert lse_confidence(None, random, None).value < 1.0
+    assert lse_confidence(_subject(), random, None).value < 1.0

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.extractors.base import Extractor, NotApplicable
 from ltx2_eval.metrics.base import Outcome, Subject
+from ltx2_eval.metrics.spoken import QUOTED
 from ltx2_reports.records import Scalar
 
-_QUOTED = re.compile(r"[\"“][^\"”]*[\"”]|«[^»]*»")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -138,7 +138,7 @@ def text_of(prompt: Prompt | None, field: str) -> tuple[str, str]:
     given = getattr(prompt, field)
     if given:
         return given, field
-    return _QUOTED.sub("", prompt.text).strip() or prompt.text, "text"
+    return QUOTED.sub("", prompt.text).strip() or prompt.text, "text"
 
 
 def _cosine(value: float) -> float:

@@ -27,11 +27,12 @@ def _entry(
     cannot_see: str,
     settings: dict[str, Scalar] | None = None,
     pairs: str | None = None,
+    version: int = 1,
 ) -> MetricEntry:
     code_licence, weight_licence = licences
     spec = MetricSpec(
         id=id,
-        version=1,
+        version=version,
         title=title,
         unit=unit,
         direction=direction,
@@ -144,6 +145,7 @@ _LIPS = tuple(
         _SYNCNET,
         ("MIT", "not stated; research"),
         "Anything in a clip that is not a crop of a talking face; whether the best shift is zero.",
+        version=2,  # since silence, stills and prompts without speech have no value
     )
     for metric, title, direction, function, aggregation in _LIP_ROWS
 )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ltx2_benchmarks.suite import Prompt
 
-_QUOTED = re.compile(r"[\"“]([^\"“”]*)[\"”]|«([^»]*)»|「([^」]*)」")
+QUOTED = re.compile(r"[\"“]([^\"“”]*)[\"”]|«([^»]*)»|「([^」]*)」")
+"""Text between double quotation marks."""
 _LETTER = re.compile(r"\w")
 _UNKNOWN = ("und", "mul", "zxx")
 SPEECH_FIELD, QUOTED_TEXT = "expectations.speech", "quoted text"
@@ -56,7 +57,7 @@ def script_of(prompt: Prompt) -> Script:
     if expected.num_speakers == 0:
         return Script(lines=(), origin=SPEECH_FIELD)
     shown = {text.strip().casefold() for text in expected.on_screen_text}
-    spans = ["".join(match.groups(default="")).strip() for match in _QUOTED.finditer(prompt.text)]
+    spans = ["".join(match.groups(default="")).strip() for match in QUOTED.finditer(prompt.text)]
     spoken = [span for span in spans if _LETTER.search(span) and span.casefold() not in shown]
     language = _primary(prompt.language)
     return Script(lines=tuple(Line(text=text, speaker=None, language=language) for text in spoken), origin=QUOTED_TEXT)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from ltx2_eval.extractors.base import Extractor
+from ltx2_eval.extractors.base import Extractor, NotApplicable
 from ltx2_eval.metrics.base import Outcome, Subject, abstain
 from ltx2_eval.metrics.offset import require_both
 from ltx2_eval.metrics.picture import video_statistics
+from ltx2_eval.metrics.spoken import asks_for_speech
 from ltx2_reports.records import Scalar
 
 Features = NDArray[np.float32] | None
@@ -22,6 +23,7 @@ FRAME_MS = 40
 _SILENCE = 1e-4
 _STILL = 1e-4
 _EPS = 1e-6
+_NO_FACE = ("no face was looked for: this is about lips only if every frame is a crop of one talking face",)
 
 
 def desync(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -113,10 +115,16 @@ def lse_distance(subject: Subject, features: Features, extractor: Extractor | No
         subject: the clip, a crop of a talking face.
         features: (2 k, 1024), lips then sound.
         extractor: a SyncNet.
+
+    Raises:
+        NotApplicable: the prompt wants nothing said.
     """
-    del subject, extractor
+    del extractor
+    declined = _nobody_speaks(subject)
+    if declined is not None:
+        return declined
     curve = shift_curve(features)
-    return Outcome(value=float(curve.min()), details=_lip_details(curve))
+    return Outcome(value=float(curve.min()), details=_lip_details(curve), warnings=_NO_FACE)
 
 
 def lse_confidence(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -129,10 +137,16 @@ def lse_confidence(subject: Subject, features: Features, extractor: Extractor | 
         subject: the clip, a crop of a talking face.
         features: (2 k, 1024), lips then sound.
         extractor: a SyncNet.
+
+    Raises:
+        NotApplicable: the prompt wants nothing said.
     """
-    del subject, extractor
+    del extractor
+    declined = _nobody_speaks(subject)
+    if declined is not None:
+        return declined
     curve = shift_curve(features)
-    return Outcome(value=float(np.median(curve) - curve.min()), details=_lip_details(curve))
+    return Outcome(value=float(np.median(curve) - curve.min()), details=_lip_details(curve), warnings=_NO_FACE)
 
 
 def shift_curve(features: Features) -> NDArray[np.float64]:
@@ -142,6 +156,13 @@ def shift_curve(features: Features) -> NDArray[np.float64]:
     padded = np.pad(sound, ((SHIFTS, SHIFTS), (0, 0)))
     shifted = (padded[shift : shift + len(lips)] for shift in range(2 * SHIFTS + 1))
     return np.array([np.linalg.norm(lips - other + _EPS, axis=1).mean() for other in shifted])
+
+
+def _nobody_speaks(subject: Subject) -> Outcome | None:
+    """SyncNet, too, gives numbers for any input."""
+    if subject.prompt is not None and not asks_for_speech(subject.prompt):
+        raise NotApplicable("the prompt wants nothing said; lip-sync is for talking faces")
+    return _nothing_happens(subject)
 
 
 def _nothing_happens(subject: Subject) -> Outcome | None:
