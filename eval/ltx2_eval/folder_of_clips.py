@@ -117,6 +117,8 @@ def _prompts(folder: Path, names: set[str]) -> dict[str, dict[str, str]]:
 def _checked(row: Any, where: str) -> dict[str, str]:
     if not isinstance(row, dict) or not isinstance(row.get("file"), str):
         raise ValueError(f"{where}: found {shown(row)}, expected an object with 'file' and 'text'")
+    if "text" not in row:
+        raise ValueError(f"{where}: found the fields {', '.join(map(shown, row))}; expected 'file' and 'text'")
     clip = {key: row[key] for key in ("file", "text", "id") if row.get(key) is not None}
     for key, value in clip.items():
         if not isinstance(value, str) or not value.strip():

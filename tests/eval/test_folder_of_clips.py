@@ -62,6 +62,8 @@ def test_prompts_from_csv_with_a_byte_order_mark(folder):
         ("prompts.jsonl", b"[" * 100_000, "line 1: not JSON"),
         ("prompts.jsonl", b"\xff\xfe\n", "not UTF-8"),
         ("prompts.csv", b"file,text\nabsent.mp4,x\n", "line 2: names 'absent.mp4'"),
+        ("prompts.csv", b"file,prompt\na.mp4,x\n", "line 2: found the fields 'file', 'prompt'; expected 'file' and"),
+        ("prompts.jsonl", b'{"file": "a.mp4", "prompt": "x"}\n', "line 1: found the fields 'file', 'prompt'"),
     ],
 )
 def test_a_broken_prompt_file_is_named_by_line(folder, name, content, message):

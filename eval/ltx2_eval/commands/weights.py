@@ -5,14 +5,30 @@ from typing import Any
 from ltx2_eval import weights
 from ltx2_eval.commands.options import Given
 from ltx2_eval.console import note
+from ltx2_eval.extractors.base import NotAvailable
 from ltx2_reports.escape import for_json, for_terminal
+from ltx2_reports.store import DamagedError
 
 
 def pull_command(given: Given) -> None:
     """Fetch by name or profile."""
     if not given.names and not given.profile:
         raise ValueError("name the weights to fetch, or a profile: ltx2-eval weights pull --profile offline")
-    _show(weights.pull(given.names or (), profile_name=given.profile or None, announce=note), given)
+    wanted = dict.fromkeys([*(given.names or ()), *(weights.profile(given.profile) if given.profile else ())])
+    for name in wanted:
+        weights.entry(name)  # a wrong name is told before anything is fetched
+    states, failed = [], {}
+    for name in wanted:
+        try:
+            states += weights.pull([name], announce=note)
+        except (NotAvailable, DamagedError) as error:
+            if len(wanted) == 1:
+                raise
+            failed[name] = error
+            note(f"{name}: {error}")
+    _show(states, given)
+    if failed:
+        raise NotAvailable(f"{len(failed)} of {len(wanted)} not fetched, see above: {', '.join(failed)}")
 
 
 def list_command(given: Given) -> None:
@@ -49,6 +65,8 @@ def list_command(given: Given) -> None:
 def status_command(given: Given) -> None:
     """Show all entries."""
     _show(weights.status(), given)
+    if not given.json:
+        note("no file was read; `ltx2-eval weights verify` finds those that were changed")
 
 
 def verify_command(given: Given) -> None:

@@ -220,7 +220,7 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
             item.file,
             revision=item.revision or entry.revision,
             local_dir=work / name.replace("/", "--"),
-            endpoint=os.environ.get(MIRROR_VARIABLE) or None,
+            endpoint=_mirror(),
             **({"repo_type": "space"} if name != repository else {}),
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -229,6 +229,13 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
             f"network (a mirror goes into {MIRROR_VARIABLE}), then run `ltx2-eval weights pull {entry.name}`"
         ) from error
     return Path(path)
+
+
+def _mirror() -> str | None:
+    given = os.environ.get(MIRROR_VARIABLE) or None
+    if given is not None and not given.startswith(("https://", "http://")):
+        raise ValueError(f"{MIRROR_VARIABLE} is {given!r}; expected an address that begins with https://")
+    return given
 
 
 _SOURCES: dict[str, Callable[[Entry, Path], Path]] = {
