@@ -32,12 +32,31 @@ def packaged_weights() -> Callable[[str], object]:
     return ready
 
 
-def published_values(count: int, index: int) -> NDArray[np.float64]:
-    """Values in -0.5..0.5 that any machine computes alike: frac(|sin(12.9898 i + 78.233 index)| 43758.5453) - 0.5."""
-    i = np.arange(count, dtype=np.float64)
-    first, second = 12.9898 * i, 78.233 * index
-    value = np.abs(np.sin(first + second)) * 43758.5453
-    return value - np.floor(value) - 0.5
+_BLOCK = 1 << 18
+
+
+def published_values(count: int, index: int, start: int = 0) -> NDArray[np.float64]:
+    """Values in -0.5..0.5 that any machine computes alike: frac(|sin(12.9898 i + 78.233 index)| 43758.5453) - 0.5.
+
+    Of i from `start` on; in place, as some tensors hold fifty million.
+    """
+    value = np.arange(start, start + count, dtype=np.float64)
+    value *= 12.9898
+    value += 78.233 * index
+    np.abs(np.sin(value, out=value), out=value)
+    value *= 43758.5453
+    value -= np.floor(value)
+    value -= 0.5
+    return value
+
+
+def _filled(key: str, tensor: Tensor, index: int) -> Tensor:
+    """One tensor, a block at a time: what a processor's cache holds is several times as fast."""
+    made = np.empty(tensor.numel(), np.float32)
+    for start in range(0, len(made), _BLOCK):
+        part = made[start : start + _BLOCK]
+        part[:] = _scaled(key, tensor, published_values(len(part), index, start))
+    return torch.from_numpy(made).reshape(tensor.shape)
 
 
 def fill(state: Mapping[str, Tensor], also: tuple[str, ...] = ()) -> dict[str, Tensor]:
@@ -49,8 +68,7 @@ def fill(state: Mapping[str, Tensor], also: tuple[str, ...] = ()) -> dict[str, T
         tensor = state[key]
         filled[key] = tensor
         if tensor.is_floating_point():
-            values = _scaled(key, tensor, published_values(tensor.numel(), index))
-            filled[key] = torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape)
+            filled[key] = _filled(key, tensor, index)
     return filled
 
 
@@ -72,8 +90,9 @@ def published_values_of() -> Callable[..., Tensor]:
     """One tensor of the published fill by the rank of its key; without a key, an input of that index."""
 
     def make(key: str | None, tensor: Tensor, index: int) -> Tensor:
+        if key is not None:
+            return _filled(key, tensor, index)
         values = published_values(tensor.numel(), index)
-        values = values if key is None else _scaled(key, tensor, values)
         return torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape)
 
     return make

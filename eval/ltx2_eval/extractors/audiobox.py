@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.weights.safe import load_strict, read_state
 from ltx2_reports.store import DamagedError
@@ -133,8 +133,7 @@ class AudioboxExtractor:
             NotAvailable: no folder.
             DamagedError: configuration or weights do not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         try:
             network = Audiobox(json.loads((weights / "config.json").read_text(encoding="utf-8")))
         except (KeyError, TypeError, ValueError) as error:

@@ -75,6 +75,17 @@ def arithmetic(device: str) -> str | None:
     return None if kind == "cpu" else f"{kind} float32 without tf32"
 
 
+def present(spec: ExtractorSpec, weights: Path | None) -> Path:
+    """The weights that an extractor cannot do without.
+
+    Raises:
+        NotAvailable: there are none; ends with the command that brings them.
+    """
+    if weights is None:
+        raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+    return weights
+
+
 class Extractor(Protocol):
     """A loaded encoder. Features of a clip depend on that clip alone, never on its neighbours."""
 

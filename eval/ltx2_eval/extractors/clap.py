@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.embedding import check_texts, load_model, load_tokenizer, tokenized, unit
 from ltx2_eval.extractors.sound import mono
 
@@ -60,8 +60,7 @@ class ClapExtractor:
         Raises:
             ValueError: weights or tokenizer do not fit, or a fusion model.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         from transformers import ClapModel
 
         model = load_model(ClapModel, weights, device)

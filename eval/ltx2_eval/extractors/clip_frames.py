@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.clip_text_video import NUM_FRAMES, clip_pixels
 from ltx2_eval.extractors.embedding import load_model, unit
 from ltx2_eval.extractors.frames import bin_centre_frames
@@ -19,12 +19,6 @@ from ltx2_eval.weights.safe import load_strict, read_state
 
 CMMD_FRAMES = 2
 """Of a clip: frames of one clip are alike, and more of them would only seem to be more."""
-
-
-def _folder(spec: ExtractorSpec, weights: Path | None) -> Path:
-    if weights is None:
-        raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
-    return weights
 
 
 class CmmdExtractor:
@@ -44,7 +38,7 @@ class CmmdExtractor:
         """
         from transformers import CLIPModel
 
-        return cls(spec, load_model(CLIPModel, _folder(spec, weights), device), device)
+        return cls(spec, load_model(CLIPModel, present(spec, weights), device), device)
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(2, 768) of unit length.
@@ -76,7 +70,7 @@ class AestheticExtractor:
         """
         from transformers import CLIPModel
 
-        folder = _folder(spec, weights)
+        folder = present(spec, weights)
         path = weights_path(spec.beside[0])
         model = load_model(CLIPModel, folder, device)
         head = nn.Linear(int(model.config.projection_dim), 1)

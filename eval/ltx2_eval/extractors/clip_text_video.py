@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.embedding import check_texts, load_model, load_tokenizer, tokenized, unit
 from ltx2_eval.extractors.frames import bin_centre_frames
 
@@ -57,8 +57,7 @@ class ClipExtractor:
         Raises:
             ValueError: weights or tokenizer do not fit.
         """
-        if weights is None:
-            raise NotAvailable("CLIP needs its weights: `ltx2-eval weights pull clip-vit-l14`")
+        weights = present(spec, weights)
         from transformers import CLIPModel
 
         model = load_model(CLIPModel, weights, device)

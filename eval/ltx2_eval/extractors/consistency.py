@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, present
 from ltx2_eval.extractors.embedding import load_model, unit
 from ltx2_eval.extractors.pixels import (
     CLIP_MEAN,
@@ -38,8 +38,7 @@ class _EveryFrame:
             NotAvailable: no folder.
             DamagedError: it does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         return cls(spec, cls._model(weights, device), device)
 
     @staticmethod

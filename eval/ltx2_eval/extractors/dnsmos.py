@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.spectrogram import Array, centred_power, hann, slaney_filters
 from ltx2_eval.weights import weights_path
@@ -158,8 +158,7 @@ class DnsmosExtractor:
             NotAvailable: one of them is missing.
             DamagedError: a file does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         p835, p808 = DnsmosP835(), DnsmosP808()
         for network, path in ((p835, weights), (p808, weights_path(spec.beside[0]))):
             state = read_state(path)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, present
 from ltx2_eval.extractors.embedding import check_texts, load_tokenizer, tokenized
 from ltx2_eval.extractors.frames import frames_at
 from ltx2_eval.extractors.imagebind_net import MEL_FRAMES, SIDE, VOCABULARY, ImageBind
@@ -172,8 +172,7 @@ class _ImageBindExtractor:
             NotAvailable: no folder.
             DamagedError: it does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         return cls(spec, load_encoder(weights, device))
 
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Generic, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.weights.safe import load_strict, read_state
 
 N = TypeVar("N", bound=nn.Module)
@@ -44,8 +44,7 @@ class NetworkExtractor(Generic[N]):
             NotAvailable: no file.
             DamagedError: the file does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         network = cls.build()
         load_strict(network, cls.renamed(read_state(weights)), str(weights))
         return cls(spec, network, device)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.efficientnet import NUM_FRAMES, EfficientNetLite, lite_pixels
 from ltx2_eval.extractors.frames import bin_centre_frames
 from ltx2_eval.extractors.sound import mono
@@ -36,8 +36,7 @@ class ObjectsExtractor:
             NotAvailable: one of the two was not pulled.
             DamagedError: one of the two does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         pictures, sounds, beside = EfficientNetLite(), SoundNet(), weights_path(spec.beside[0])
         load_strict(pictures, read_state(weights), str(weights))
         load_strict(sounds, read_state(beside), str(beside))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, present
 from ltx2_eval.extractors.silero import RATE_HZ, SileroExtractor, speech_spans
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.spectrogram import Array, centred_power, hann, slaney_filters
@@ -78,8 +78,7 @@ class SpeakerExtractor:
             NotAvailable: one of the two is missing.
             DamagedError: a file does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         network = SpeakerEncoder()
         state = {key: value for key, value in read_state(weights).items() if key not in _NOT_USED}
         load_strict(network, state, str(weights))

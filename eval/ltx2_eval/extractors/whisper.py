@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import ExtractorSpec, NotAvailable
+from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.silero import SileroExtractor, speech_spans
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.speaker import load_voice
@@ -70,8 +70,7 @@ class WhisperExtractor:
             NotAvailable: one of the two is missing.
             DamagedError: a file does not fit.
         """
-        if weights is None:
-            raise NotAvailable(f"{spec.title} needs its weights: `ltx2-eval weights pull {spec.weights}`")
+        weights = present(spec, weights)
         from tokenizers import Tokenizer
 
         state = read_state(weights / "model.safetensors")
