@@ -14,6 +14,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ltx2_eval import weights
+from ltx2_eval.commands.options import Given
+from ltx2_eval.commands.weights import pull_command
 from ltx2_eval.extractors.base import NotAvailable, UnusableWeights
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 from ltx2_eval.extractors.pool import ExtractorPool
@@ -383,3 +385,32 @@ def test_a_lock_that_contradicts_itself_is_refused():
     whole = head + tail + 'repository = "o/r"\nrevision = "r"\n'
     with pytest.raises(ValueError, match=r"names given twice: \['a'\]"):
         parse_lock(whole + whole)
+
+
+def test_a_mirror_that_is_no_address_is_told(hub, only, monkeypatch):
+    only(_hub_entry())
+    monkeypatch.setenv("LTX2_EVAL_HUB_ENDPOINT", "nonsense")
+    with pytest.raises(ValueError, match="LTX2_EVAL_HUB_ENDPOINT is 'nonsense'; expected an address"):
+        weights.pull(["probe"])
+
+
+def test_one_that_cannot_be_fetched_keeps_no_other_from_coming(monkeypatch, capsys):
+    asked = []
+
+    def pull(names, announce):
+        asked.extend(names)
+        if "vggish" in names:
+            raise NotAvailable("the network is down")
+        return weights.status(names)
+
+    monkeypatch.setattr(weights, "pull", pull)
+    given = Given(names=["vggish", "silero-vad"], profile="", json=False)
+    with pytest.raises(NotAvailable, match="1 of 2 not fetched, see above: vggish"):
+        pull_command(given)
+    assert asked == ["vggish", "silero-vad"]
+    told = capsys.readouterr()
+    assert "silero-vad" in told.out
+    assert "the network is down" in told.err
+    with pytest.raises(ValueError, match="sound-net"):
+        pull_command(Given(names=["vggish", "sound-net"], profile="", json=False))
+    assert asked == ["vggish", "silero-vad"]

@@ -79,7 +79,7 @@ def check_files(folder: Path) -> Receipt:
         if found != expected:
             raise DamagedError(
                 f"{path}: found SHA-256 {found}, expected {expected}; the file was changed after it was pulled: "
-                f"remove the folder and run `ltx2-eval weights pull {receipt.name}`"
+                f"`ltx2-eval weights pull {receipt.name}` fetches it again"
             )
     return receipt
 

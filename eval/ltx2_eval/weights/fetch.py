@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from shutil import copyfile, copyfileobj, rmtree
-from typing import IO
+from typing import IO, Any
 
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import keep, new_folder, stored_folder
@@ -214,6 +214,7 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
     repository = item.repository or entry.repository
     assert repository is not None
     name = repository.removeprefix(_SPACES)
+    kind: dict[str, Any] = {"repo_type": "space"} if name != repository else {}
     try:
         path = hf_hub_download(
             name,
@@ -221,7 +222,7 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
             revision=item.revision or entry.revision,
             local_dir=work / name.replace("/", "--"),
             endpoint=_mirror(),
-            **({"repo_type": "space"} if name != repository else {}),
+            **kind,
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise NotAvailable(
