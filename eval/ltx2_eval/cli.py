@@ -441,9 +441,10 @@ def _interrupt(*_: object) -> None:
 def _code_of(error: ValueError) -> int:
     """1 where the machine or a file is at fault, 2 where the command is."""
     from ltx2_eval.extractors.base import NotAvailable
+    from ltx2_reports.exports import MissingPackageError
     from ltx2_reports.store import DamagedError
 
-    return 1 if isinstance(error, (DamagedError, NotAvailable)) else 2
+    return 1 if isinstance(error, (DamagedError, NotAvailable, MissingPackageError)) else 2
 
 
 def _hint(error: OSError) -> str:

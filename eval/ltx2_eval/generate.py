@@ -41,6 +41,7 @@ def generate(
     *,
     retry_failed: bool = False,
     keep_latents: bool = False,
+    after_others: bool = False,
 ) -> None:
     """Make every sample of the plan that the run does not have yet.
 
@@ -53,13 +54,14 @@ def generate(
         progress: Told of every sample.
         retry_failed: Make samples again whose record is a failure; the new record supersedes it.
         keep_latents: Also store what the decoders were given, of models that have such.
+        after_others: Whether this process already made or scored clips of another system.
 
     Raises:
         ValueError: the model can never make one of the samples; nothing was made.
         OSError: the disk is full or read-only.
     """
     check_plan(plan, model, shape)
-    keeper = LedgerKeeper(recorder.run.header.environment.device)
+    keeper = LedgerKeeper(recorder.run.header.environment.device, after_others=after_others)
     for done, sample in enumerate(plan):
         progress("generate", done, len(plan))
         if _is_due(recorder.folder, recorder.run.clips.get(sample.id), retry_failed):

@@ -20,9 +20,13 @@ class LedgerKeeper:
 
     Args:
         device: cpu, cuda or cuda:N.
+        after_others: Whether this process already worked for another system. What that left behind (libraries, networks
+            of metrics, freed memory that the allocator keeps) is resident too, so that memory of the process is then no
+            figure of this system and is left out; on CUDA PyTorch counts tensors, which are freed.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, *, after_others: bool = False) -> None:
+        self._after_others = after_others
         self._device: Device = open_device(device)
         self._meter: EnergyMeter = self._device.energy_meter()
         self._watch: Watch | None = None
@@ -53,12 +57,21 @@ class LedgerKeeper:
             return None, ()
         work = _said(generated.work)
         stages = tuple(
-            stage.model_copy(update={"flops": work.flops.get(stage.name, stage.flops), "joules": joules})
+            stage.model_copy(
+                update={
+                    "flops": work.flops.get(stage.name, stage.flops),
+                    "joules": joules,
+                    "peak_bytes": None if self._hides_memory() else stage.peak_bytes,
+                }
+            )
             for stage, joules in zip(generated.stages, self._stage_joules(generated), strict=True)
         )
         ledger = self._ledger(stages, clip_s, work, self._while_working(generated, energy), seen)
         self._is_cold = False
         return ledger, stages
+
+    def _hides_memory(self) -> bool:
+        return self._after_others and self._device.torch_device.type == "cpu"
 
     def _stage_joules(self, generated: Generated) -> list[float | None]:
         """Energy of each stage: they follow each other, so that each ends where the next begins."""
@@ -96,7 +109,7 @@ class LedgerKeeper:
             real_time_factor=clip_s / seconds if seconds > 0 and clip_s > 0 else None,
             clips_per_hour=3600 / seconds if seconds > 0 else None,
             device_peak_bytes=max(peaks, default=None),
-            host_peak_bytes=host_peak_bytes(),
+            host_peak_bytes=None if self._after_others else host_peak_bytes(),
             joules=energy.joules,
             joules_source=energy.source,
             joules_reason=energy.reason,

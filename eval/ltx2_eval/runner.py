@@ -71,8 +71,11 @@ def generate_run(
     plan: GenerationPlan,
     progress: Progress,
     scoring: ScoringPlan | None = None,
+    after_others: bool = False,
 ) -> Run:
     """Make, and with `scoring` also score, one system's clips; what the folder has already is kept.
+
+    `after_others`: this process already worked for another system, see `LedgerKeeper`.
 
     Raises:
         ValueError: the folder holds something else; see `recording`.
@@ -100,6 +103,7 @@ def generate_run(
             progress,
             retry_failed=plan.retry_failed,
             keep_latents=plan.keep_latents,
+            after_others=after_others,
         )
         if scoring is not None:
             _score(recorder, scoring, progress)

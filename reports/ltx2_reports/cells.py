@@ -67,6 +67,8 @@ class Cell:
     """Set metrics: prompts that the replicates were drawn from; empty where that is not known."""
     left_out: tuple[str, ...] = ()
     """Set metrics: why clips with a file did not take part, commonest reason first, one sentence each."""
+    ratio: float | None = None
+    """Timings: this value over the baseline system's; they have no difference, since one run each tells no error."""
     difference: Difference | None = None
     """From the baseline system; None for the baseline itself and where no prompt is shared."""
     mark: Mark = ""

@@ -13,10 +13,12 @@ from ltx2_reports.statistics import (
     RESAMPLES,
     SEED,
     Difference,
+    Interval,
     centred_interval,
     detectable,
     paired_differences,
 )
+from ltx2_reports.timings import is_timing, typical
 
 RUNTIME_PREFIX = "runtime."
 
@@ -111,6 +113,7 @@ def compare(
     keys, gathered = _merge_empty(keys, gathered)
     cells = iter(to_cells([found for row in gathered for found in row], level, resamples, seed))
     columns = [_column(key, tuple(next(cells) for _ in labels), primary) for key in keys]
+    columns = [_of_timings(column, runs, baseline) if is_timing(column.metric) else column for column in columns]
     columns = _with_differences(columns, baseline, level, resamples, seed)
     systems = tuple(_system(run, label) for run, label in zip(runs, labels, strict=True))
     mixed = tuple(_mixed(columns))
@@ -190,6 +193,29 @@ def _column(key: Key, cells: tuple[Cell, ...], primary: Sequence[str]) -> Column
     return Column(metric=key.metric, protocol=key.protocol, id=key.id, primary=key.metric.id in primary, cells=cells)
 
 
+def _of_timings(column: Column, runs: Sequence[Run], baseline: str | None) -> Column:
+    """Medians of whole runs, as `contrast` has them: clips of a run share the state of the machine, and their spread
+    says nothing of how much another run would differ, so that there is neither interval nor best."""
+    cells = [
+        cell if cell.interval is None else replace(cell, interval=_median(run, column.metric, cell.interval))
+        for cell, run in zip(column.cells, runs, strict=True)
+    ]
+    base = next((cell.value for cell in cells if cell.system == baseline), None)
+    return replace(
+        column,
+        cells=tuple(
+            replace(cell, ratio=cell.value / base) if base and cell.value and cell.system != baseline else cell
+            for cell in cells
+        ),
+    )
+
+
+def _median(run: Run, metric: MetricSpec, mean: Interval) -> Interval:
+    value = typical(run, metric.id)
+    value = typical(run, metric.id, warm_up=0) if value is None else value
+    return Interval(value=mean.value if value is None else value, low=None, high=None, n=mean.n)
+
+
 def _system(run: Run, label: str) -> System:
     failed = sum(clip.reason is not None for clip in run.clips.values())
     lost = [int(found) for clip in run.clips.values() if (found := clip.details.get("prompt_tokens_lost"))]
@@ -209,6 +235,8 @@ def _with_differences(
     """Fill in differences from the baseline and the marks of the best, all bootstraps in one pass."""
     wanted: list[tuple[Cell, Cell]] = []
     for column in columns:
+        if is_timing(column.metric):
+            continue
         base = next((cell for cell in column.cells if cell.system == baseline), None)
         best = _leader(column)
         for cell in column.cells:
@@ -267,7 +295,7 @@ def _finished(column: Column, baseline: str | None, found: dict[Pair, Difference
 def _marks(column: Column, found: dict[Pair, Difference | None]) -> list[Mark]:
     """Mark the leader as best if it is ahead of every other system for certain, else it and its equals as tied."""
     best = _leader(column)
-    if best is None:
+    if best is None or is_timing(column.metric):
         return [""] * len(column.cells)
     rivals = [cell for cell in column.cells if cell is not best and cell.value is not None]
     differences = {id(cell): found.get((id(best), id(cell))) for cell in rivals}

@@ -33,16 +33,19 @@ def notes(contrasts: Contrasts) -> list[str]:
         for name, run in (("A", contrasts.first), ("B", contrasts.second))
         if (count := sum(clip.reason is not None for clip in run.clips.values()))
     ]
-    return [*failed, *contrasts.left_out, *(f"{', '.join(ids)}: {text}" for text, ids in said.items())]
+    folders = [run.folder.resolve() for run in (contrasts.first, contrasts.second)]
+    same = ["A and B are the same folder: every difference is 0 by construction"] if folders[0] == folders[1] else []
+    return [*same, *failed, *contrasts.left_out, *(f"{', '.join(ids)}: {text}" for text, ids in said.items())]
 
 
 def legend(contrasts: Contrasts) -> list[str]:
     """What the columns mean."""
     return [
         f"Paired by prompt and seed; interval: bootstrap over prompts ({contrasts.resamples} draws); p: sign flips, or "
-        "swapped labels for set metrics; Holm p: corrected within primary (bold) or exploratory metrics. "
+        "swapped labels for set metrics; Holm p: corrected within metrics marked primary or within the others. "
         + ("Primary: as declared." if contrasts.declared else "Primary: the usual ones, since --primary names none."),
-        "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half.",
+        "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half; "
+        "where nothing is better, of prompts on which B is higher.",
     ]
 
 
@@ -51,9 +54,11 @@ def cells(contrast: Contrast) -> tuple[str, ...]:
     a, b, difference, limits, least = shown_values(contrast)
     _, unit = readable_unit(contrast.metric.unit, max(abs(contrast.first), abs(contrast.second)))
     arrow = ARROWS[contrast.metric.direction]
-    name = f"{contrast.metric.id}{f' ({unit})' if unit else ''}{' ' + arrow if arrow else ''}"
-    rate = contrast.win_rate
-    wins = "—" if rate is None else f"{rate.rate:.0%} [{rate.low:.0%}, {rate.high:.0%}]"
+    said = ", ".join(filter(None, (unit, "median" if contrast.ratio is not None else "")))
+    name = f"{contrast.metric.id}{f' ({said})' if said else ''}{' ' + arrow if arrow else ''}"
+    name += " (primary)" if contrast.primary else ""
+    rate, higher = contrast.win_rate, " higher" if contrast.metric.direction == "none" else ""
+    wins = "—" if rate is None else f"{rate.rate:.0%}{higher} [{rate.low:.0%}, {rate.high:.0%}]"
     ps = (p_text(contrast.p), p_text(contrast.p_holm))
     return (name, a, b, difference, limits, *ps, least, wins, str(contrast.prompts))
 

@@ -66,7 +66,8 @@ def _wins(contrast: Contrast) -> str:
     if rate is None:
         return ""
     ties = f", {rate.ties} ties" if rate.ties else ""
-    return f"; it is ahead on {rate.wins} of {rate.wins + rate.losses + rate.ties}{ties}"
+    word = "higher" if contrast.metric.direction == "none" else "ahead"
+    return f"; it is {word} on {rate.wins} of {rate.wins + rate.losses + rate.ties}{ties}"
 
 
 def _amount(contrast: Contrast, value: float) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
 _NO_BREAK = "\u2060"
-_MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>#!|~$&]|^[+\-=]|^\d+(?=[.)])")
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]<>#!|~$&]|^[+\-=](?!\d)|^\d+(?=[.)](?:\s|$))")
 _MARKDOWN_LINK = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)|(?=@)|(?<=#)(?=\w)|(?<=gh-)(?=\d)", re.IGNORECASE)
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _LATEX = {

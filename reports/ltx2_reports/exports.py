@@ -29,6 +29,10 @@ _PADDING = 8.0
 _LONGEST_BADGE = 48
 
 
+class MissingPackageError(ValueError):
+    """A form of export needs a package that is not installed."""
+
+
 def to_frame(comparison: Comparison) -> "pd.DataFrame":
     """A row per system and metric with the columns of `table.csv`.
 
@@ -111,7 +115,7 @@ def _write(comparison: Comparison, path: Path, name: str, published: Sequence[Ba
 
 def _require(package: str, what: str) -> None:
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f"{what} needs {package}: pip install 'ltx2-eval[export]'")
+        raise MissingPackageError(f"{what} needs {package}: pip install 'ltx2-eval[export]'; nothing was written")
 
 
 def table_json(comparison: Comparison, published: Sequence[Baseline] = ()) -> str:

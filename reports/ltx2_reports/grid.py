@@ -16,6 +16,7 @@ from ltx2_reports.numbers import (
     verdict,
 )
 from ltx2_reports.statistics import LEAST_PROMPTS
+from ltx2_reports.timings import is_timing
 
 _DETECTABLE = (
     "Least detectable difference (MDE): a true difference of that size is found with chance 0.8 at level 0.05 "
@@ -114,7 +115,9 @@ def _cell_text(cell: Cell, factor: float, most: int) -> CellText:
         return CellText(value=MISSING_MARK, limits="", remark=_why_not(cell), mark="")
     shown = scaled(cell.interval, factor)
     fewer = f"n={cell.n}" if cell.n < most else ""
-    return CellText(value=format_value(shown), limits=format_limits(shown), remark=fewer, mark=cell.mark)
+    ratio = "" if cell.ratio is None else f"{cell.ratio:.2g} × baseline"
+    remark = ", ".join(filter(None, (ratio, fewer)))
+    return CellText(value=format_value(shown), limits=format_limits(shown), remark=remark, mark=cell.mark)
 
 
 def _why_not(cell: Cell) -> str:
@@ -169,6 +172,11 @@ def legend(comparison: Comparison) -> list[str]:
         "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are "
         "not comparable.",
     ]
+    if any(is_timing(column.metric) for column in comparison.columns):
+        lines.append(
+            "Time and memory: median of a run's clips but the first. One run each does not tell how much runs vary, "
+            "so there is neither interval, difference nor mark; `ltx2-eval bench --against` measures speed in turn."
+        )
     marks = {cell.mark for column in comparison.columns for cell in column.cells}
     if marks - {""}:
         lines.append(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
-from ltx2_reports.store import DamagedError, Journal, canonical_hash, read_journal, read_sealed, write_sealed
+from ltx2_reports.store import LINE_END, DamagedError, Journal, canonical_hash, read_journal, read_sealed, write_sealed
 
 SCHEMA_VERSION: Final = 1
 RUN_FILE = "run.json"
@@ -438,6 +438,16 @@ def read_run(folder: Path) -> Run:
         values={(record.sample, record.metric): record for record in _only(ValueRecord, records)},
         protocols={record.id: record for record in _only(ProtocolRecord, records)},
     )
+
+
+def ends_unfinished(folder: Path) -> bool:
+    """Whether the journal ends in the beginning of a record, which `read_run` leaves out."""
+    path = folder / RECORDS_FILE
+    if not path.is_file() or not (size := path.stat().st_size):
+        return False
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1) != LINE_END
 
 
 def _read_records(path: Path) -> Iterator[ClipRecord | ValueRecord | ProtocolRecord]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.commands.options import Given
+from ltx2_eval.commands.report import whole_run
 from ltx2_eval.commands.resolve import device_of
 from ltx2_eval.metrics.catalogue import PRIMARY, catalogue
 from ltx2_eval.paired_sets import paired_sets
@@ -14,7 +15,7 @@ from ltx2_reports.contrast import Contrasts, contrast_runs
 from ltx2_reports.contrast_render import render_markdown, render_terminal
 from ltx2_reports.contrast_words import facts
 from ltx2_reports.escape import for_json
-from ltx2_reports.records import Run, read_run
+from ltx2_reports.records import Run
 from ltx2_reports.store import atomic_write
 
 _PIPE_WIDTH = 140
@@ -22,12 +23,17 @@ _PIPE_WIDTH = 140
 
 def compare_command(given: Given) -> None:
     """Compare two runs and print the table, or JSON."""
-    first, second = (read_run(Path(path).expanduser()) for path in (given.a, given.b))
+    first, second = (whole_run(Path(path).expanduser()) for path in (given.a, given.b))
     known = {*catalogue(), *scored(first), *scored(second)}
     for name in (*(given.metric or ()), *(given.primary or ())):
         if name not in known:
             raise ValueError(unknown("metric", name, known))
-    contrasts = contrasts_of(first, second, given, primary=given.primary or PRIMARY, metrics=given.metric or None)
+    _require_primary_scored(first, second, given)
+    asked = list(dict.fromkeys([*given.metric, *(given.primary or ())])) if given.metric else None
+    contrasts = contrasts_of(first, second, given, primary=given.primary or PRIMARY, metrics=asked)
+    unknown_primary = [name for name in given.primary or () if contrasts.of(name) is None]
+    first_said = [f"{name}: declared primary, but A and B cannot be compared by it" for name in unknown_primary]
+    contrasts = replace(contrasts, left_out=(*first_said, *contrasts.left_out))
     contrasts = replace(contrasts, declared=bool(given.primary))
     if not contrasts.contrasts:
         raise ValueError(f"nothing to compare: {'; '.join(contrasts.left_out)}")
@@ -39,6 +45,17 @@ def compare_command(given: Given) -> None:
         print(for_json(facts(contrasts)))
     else:
         _print(contrasts)
+
+
+def _require_primary_scored(first: Run, second: Run, given: Given) -> None:
+    """A metric that was declared to decide and that a run lacks must not go unnoticed."""
+    for name in given.primary or ():
+        lacking = [side for side, run in (("A", first), ("B", second)) if name not in scored(run)]
+        if lacking:
+            raise ValueError(
+                f"{name}: declared primary, but not scored in {' and '.join(lacking)}; run `ltx2-eval score RUN "
+                f"--metric {name}` first"
+            )
 
 
 def contrasts_of(

@@ -1,13 +1,13 @@
 """`gate` and `gate calibrate`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.commands.compare import contrasts_of, scored
 from ltx2_eval.commands.options import Given
-from ltx2_eval.commands.report import runs_in
+from ltx2_eval.commands.report import runs_in, whole_run
 from ltx2_eval.metrics.catalogue import catalogue
 from ltx2_eval.same_clips import sameness_verdicts
 from ltx2_reports.bench import is_bench
@@ -59,8 +59,8 @@ def _decision(given: Given) -> Decision:
     for name in ("against", "policy"):
         if given[name] is None:
             raise ValueError(f"--{name} is needed to judge a run; only records of `bench` are judged without")
-    file = read_policy(Path(given.policy).expanduser())
-    run, baseline = (read_run(Path(path).expanduser()) for path in (given.run, given.against))
+    file = read_policy(_existing(Path(given.policy).expanduser()))
+    run, baseline = (whole_run(Path(path).expanduser()) for path in (given.run, given.against))
     _require_known(file, run, baseline)
     notes = _validation_notes(file, given, run)
     both = scored(run) & scored(baseline)
@@ -72,6 +72,12 @@ def _decision(given: Given) -> Decision:
         checks=sameness_verdicts(baseline, run, file.policy.sameness, file.policy.max_lost),
         notes=notes,
     )
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError(f"{path}: No such file; `ltx2-eval gate calibrate RUN RUN --out {path}` makes a policy")
+    return path
 
 
 def _bench_decision(folder: Path, given: Given) -> Decision:
@@ -131,14 +137,30 @@ def calibrate_command(given: Given) -> None:
     out = Path(given.out).expanduser()
     atomic_write(out, policy_text(made, relative=given.relative, policy=asked, unfit=unfit))
     outcomes = _outcomes(made, read_policy(out))
+    blind = all(noise.constant for noise in usable)
     if given.json:
         print(for_json(_facts(made, out, outcomes)))
-        return
+        raise SystemExit(3 if blind else 0)
     print(
         for_terminal(f"{out}: {len(usable)} of {len(made.noises)} metrics can decide; the file says why others cannot")
     )
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     print(f"this policy on the {len(made.pairs)} pairs of these runs: {said}")
+    constant = [noise.metric.id for noise in usable if noise.constant]
+    if constant:
+        print(for_terminal(f"! constant in all runs, so that nothing tells whether they react: {', '.join(constant)}"))
+    if blind:
+        print(for_terminal(f"! no metric is left that can see a loss of quality{_nearest(made, unfit)}"))
+        raise SystemExit(3)
+
+
+def _nearest(made: Calibration, unfit: Mapping[str, str]) -> str:
+    """Which metric is the least out of reach, and with how many prompts it would be within."""
+    open_ = [(n.needed, n.metric.id) for n in made.noises if n.needed and not n.usable and n.metric.id not in unfit]
+    if not open_:
+        return "; use more seeds, or a larger --relative"
+    prompts, name = min(open_)
+    return f"; {name} would need about {prompts} prompts (these runs have {made.noises[0].n}), or a larger --relative"
 
 
 def _unfit(given: Given) -> dict[str, str]:

@@ -63,7 +63,8 @@ MediaPrompts = Annotated[
     typer.Option("--media-prompts", min=1, help="Clips of that many prompts only; values of all."),
 ]
 Export = Annotated[
-    list[str] | None, typer.Option(help="Also write: json, parquet, model-index (model card), badge (SVG); repeat.")
+    list[str] | None,
+    typer.Option(help="Also write: json, parquet (needs the extra `export`), model-index, badge; repeat."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]

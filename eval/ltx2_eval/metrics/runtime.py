@@ -47,7 +47,10 @@ def peak_bytes(subject: Subject, features: Features = None, extractor: Extractor
     del features, extractor
     measured = {stage.name: stage.peak_bytes for stage in _stages(subject) if stage.peak_bytes is not None}
     if not measured:
-        raise NotApplicable("no stage of this clip has a peak of memory; it cannot be measured on every device")
+        raise NotApplicable(
+            "no stage of this clip has a peak of memory: not every device tells it, and on a CPU it is of the whole "
+            "process, so that of several systems of one command only the first has it; run this one by itself"
+        )
     largest = max(measured, key=lambda name: measured[name])
     return Outcome(value=float(measured[largest]), details={"stage": largest})
 

@@ -6,6 +6,7 @@ from elsewhere may have started from one noise per seed. No single comparison ca
 becomes the floor.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,6 +25,8 @@ from ltx2_reports.statistics.draws import Array
 
 _FLOOR_ALPHA = 0.01
 """A difference between runs beyond that of their prompts becomes a floor where an F-test finds it at this level."""
+_LEVELS = {"LUFS", "dBTP", "dBFS", "dB"}
+"""Units whose zero is a convention: a share of such a value means nothing, a share of the amplitude does."""
 _OF_RANGE = 0.01
 """Absolute tolerance, as a share of a bounded range, for metrics whose baseline is 0."""
 
@@ -41,9 +44,21 @@ class Noise:
     n: int
     tolerance: float
     absolute: float
-    """Set where the baseline is 0 and a share of it would tolerate nothing."""
+    """Set where a share of the baseline would tolerate nothing (it is 0) or mean nothing (a level in dB)."""
     detectable: float
     """Least loss that raises the alarm with the policy's confidence, floor counted; the tolerance has to be above."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether no prompt differed between the runs: nothing tells that the metric reacts to anything."""
+        return self.error == 0 and self.floor == 0
+
+    @property
+    def needed(self) -> int | None:
+        """Prompts on which a loss of the tolerance would be found, roughly; None where no number of them cures it."""
+        if self.tolerance <= 0 or self.floor or not math.isfinite(self.detectable):
+            return None
+        return math.ceil(self.n * (self.detectable / self.tolerance) ** 2)
 
     @property
     def usable(self) -> bool:
@@ -133,8 +148,9 @@ def noise_of(
     error = float(np.sqrt(np.mean([error.value**2 for error in errors])))
     mean = float(np.mean([contrast.first for contrast in found]))
     floor = _floor(found, table, runs, error, n)
-    absolute = _of_zero(found[0].metric, mean)
-    tolerance = max(relative * abs(mean), absolute)
+    is_level = found[0].metric.unit in _LEVELS
+    absolute = _of_amplitude(relative) if is_level else _of_zero(found[0].metric, mean)
+    tolerance = absolute if is_level else max(relative * abs(mean), absolute)
     total, each = float(np.hypot(error, floor / NORMAL_FLOOR)), policy.false_alarm / metrics
     sides: Literal[1, 2] = 2 if found[0].metric.direction == "none" else 1
     return Noise(
@@ -190,6 +206,11 @@ def _by_seed(contrast: Contrast, runs: Sequence[Run]) -> Array | None:
     return np.array([[side[prompt, seed] for side, seed in columns] for prompt in prompts])
 
 
+def _of_amplitude(relative: float) -> float:
+    """A share of the amplitude in dB: 5 % are 0.45 dB at every level."""
+    return -20 * math.log10(1 - relative) if relative < 1 else math.inf
+
+
 def _of_zero(metric: MetricSpec, mean: float) -> float:
     low, high = metric.range
     return _OF_RANGE * (high - low) if mean == 0 and low is not None and high is not None else 0.0
@@ -215,6 +236,8 @@ def policy_text(made: Calibration, *, relative: float, policy: Policy, unfit: Ma
         f"false_alarm = {policy.false_alarm!r}",
         f"confidence = {policy.confidence!r}",
     ]
+    too_noisy = [n.metric.id for n in made.noises if not n.usable and n.metric.id not in (unfit or {})]
+    lines += ["left_out = [" + ", ".join(f'"{name}"' for name in too_noisy) + "]"] if too_noisy else []
     for noise in made.noises:
         why = (unfit or {}).get(noise.metric.id)
         if why is not None:
@@ -229,8 +252,9 @@ def _usable(noise: Noise, relative: float) -> list[str]:
         f'[metrics."{noise.metric.id}"]  # {noise.n} prompts find a loss of {noise.detectable:.3g} ({_unit(noise)})'
     ]
     lines += ['direction = "same"'] if noise.metric.direction == "none" else []
-    lines += [f"relative = {relative!r}"] if noise.mean else []
+    lines += [f"relative = {relative!r}"] if noise.mean and noise.metric.unit not in _LEVELS else []
     lines += [f"absolute = {noise.absolute!r}"] if noise.absolute else []
+    lines += ["constant = true  # the same in all runs: nothing tells that it reacts"] if noise.constant else []
     return lines + ([f"floor = {noise.floor!r}"] if noise.floor else [])
 
 
@@ -238,10 +262,11 @@ def _unusable(noise: Noise) -> list[str]:
     name = f'# [metrics."{noise.metric.id}"]'
     if noise.tolerance == 0:
         return [f"{name}: 0 in every run; give it an absolute tolerance to gate by it"]
+    wanted = f" (about {noise.needed})" if noise.needed else ""
     cure = "seeds" if noise.floor / NORMAL_FLOOR > noise.error else "prompts"
     return [
         f"{name}: too noisy: finds losses from {noise.detectable:.3g} ({_unit(noise)}), tolerated "
-        f"{noise.tolerance:.3g}; mostly for want of {cure}"
+        f"{noise.tolerance:.3g}; mostly for want of {cure}{wanted}"
     ]
 
 

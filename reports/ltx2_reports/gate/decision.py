@@ -8,10 +8,12 @@ from typing import NamedTuple
 from ltx2_reports.contrast import Contrasts
 from ltx2_reports.contrast_render import notes as left_out_notes
 from ltx2_reports.gate.losses import clips_verdict, in_words, losses_of
-from ltx2_reports.gate.policy import PolicyFile
+from ltx2_reports.gate.policy import Policy, PolicyFile
 from ltx2_reports.gate.speed import speed_losses
 from ltx2_reports.gate.verdict import EXIT_CODES, Outcome, Verdict, judge, overall
 from ltx2_reports.records import Run
+
+_NAMED = 5
 
 
 class Side(NamedTuple):
@@ -77,10 +79,29 @@ def decide(
         confidence=policy.confidence,
     )
     clips = clips_verdict(contrasts.first, contrasts.second, policy)
+    blind = _blind(policy)
     return Decision(
         run=Side.of(contrasts.second),
         baseline=Side.of(contrasts.first),
         policy=file,
-        verdicts=(clips, *checks, *judged),
-        notes=(*map(in_words, left_out_notes(contrasts)), *notes),
+        verdicts=(clips, *checks, *blind, *judged),
+        notes=(*map(in_words, left_out_notes(contrasts)), *_left_out(policy), *notes),
     )
+
+
+def _blind(policy: Policy) -> list[Verdict]:
+    """No pass from metrics alone that never moved: no loss of quality is known to move them."""
+    if not policy.metrics or not all(metric.constant for metric in policy.metrics.values()):
+        return []
+    why = (
+        "every metric of the policy was constant in its calibration, so that none is known to see a loss of quality; "
+        "calibrate with more prompts or seeds, or add a metric"
+    )
+    return [Verdict(metric="policy", title="Policy can see a loss", outcome="not enough data", why=why)]
+
+
+def _left_out(policy: Policy) -> list[str]:
+    if not policy.left_out:
+        return []
+    few = ", ".join(policy.left_out[:_NAMED]) + (" ..." if len(policy.left_out) > _NAMED else "")
+    return [f"{len(policy.left_out)} metrics were too noisy for this policy and decide nothing: {few}"]

@@ -5,12 +5,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ltx2_benchmarks.nearest import unknown
 from ltx2_reports.records import Protocol
 from ltx2_reports.validation import MetricValidation, Validation
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 POLICY_SCHEMA: Final = 1
 NORMAL_FLOOR = 2.5758
@@ -37,6 +41,8 @@ class MetricPolicy(_Strict):
     """By how much repeated runs of one system differ for reasons that more prompts do not cure (99 % bound); from
     `gate calibrate`. Adds to the noise of every comparison."""
     test: Test = "sign-flip"
+    constant: bool = False
+    """From `gate calibrate`: no prompt differed between its runs. A policy of nothing else passes nothing."""
     despite_validation: bool = False
     """Gate by this metric even if validation says that it may only be reported."""
 
@@ -82,6 +88,8 @@ class Policy(_Strict):
     """Share of the run's clips that may have failed beyond the baseline's share."""
     validation: str | None = None
     """File that `ltx2-eval validate` wrote, relative to this one."""
+    left_out: tuple[str, ...] = ()
+    """From `gate calibrate`: metrics that its runs found too noisy to decide; the gate names their number."""
     metrics: dict[str, MetricPolicy] = {}
     speed: SpeedPolicy = SpeedPolicy()
     sameness: SamenessPolicy = SamenessPolicy()
@@ -112,11 +120,23 @@ def read_policy(path: Path, *, for_bench: bool = False) -> PolicyFile:
     try:
         policy = Policy.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ValueError(f"{path}: {'; '.join(map(_mistake, error.errors()))}") from error
     if not for_bench and not policy.metrics and policy.sameness == SamenessPolicy():
         raise ValueError(f'{path}: nothing to judge; add a table such as [metrics."av_align"] with absolute = 0.05')
     return PolicyFile(path=path, policy=policy, lines=_lines(text))
+
+
+def _mistake(error: "ErrorDetails") -> str:
+    """One mistake in words: where, and for an unknown key which there are."""
+    *parents, key = map(str, error["loc"])
+    where = ".".join((*parents, key))
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg']}"
+    table: type[_Strict] = Policy
+    if parents:
+        table = {"speed": SpeedPolicy, "sameness": SamenessPolicy}.get(parents[0], MetricPolicy)
+    known = [field.alias or name for name, field in table.model_fields.items()]
+    return f"{where}: {unknown('key', key, known)}"
 
 
 def default_policy() -> PolicyFile:

@@ -28,7 +28,8 @@ def headline(decision: Decision) -> str:
     counts = [(outcome, sum(verdict.outcome == outcome for verdict in decision.verdicts)) for outcome in _MARKS]
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts if count)
     against = f"{decision.run.system} against {decision.baseline.system}"
-    return f"{decision.outcome}: {against} ({said})"
+    left_out = len(decision.policy.policy.left_out)
+    return f"{decision.outcome}: {against} ({said}{f'; {left_out} metrics left out as too noisy' if left_out else ''})"
 
 
 def to_markdown(decision: Decision) -> str:
