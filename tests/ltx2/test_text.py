@@ -4,7 +4,6 @@ from types import ModuleType
 
 import pytest
 import torch
-from diffusers.pipelines.ltx2 import LTX2TextConnectors
 from torch import Tensor
 
 from ltx2.config import LTX2_19B, TextConfig
@@ -56,7 +55,9 @@ def test_official_golden_numbers(model: TextConnectors, hidden_states: Tensor) -
         assert x.flatten()[-1].item() == pytest.approx(last, abs=1e-5)
 
 
-def test_equals_diffusers(model: TextConnectors, deterministic: ModuleType) -> None:
+def test_equals_diffusers(model: TextConnectors, deterministic: ModuleType, diffusers: ModuleType) -> None:
+    from diffusers.pipelines.ltx2 import LTX2TextConnectors
+
     attention = {"num_attention_heads": 3, "attention_head_dim": 8, "num_layers": 2, "num_learnable_registers": 4}
     peer = LTX2TextConnectors(
         caption_channels=24,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from diffusers import LTX2VideoTransformer3DModel
 from torch import Tensor
 
 from ltx2.config import LTX2_19B, AudioVAEConfig, TransformerConfig
@@ -86,8 +85,8 @@ def case(deterministic: ModuleType) -> Case:
 
 
 @pytest.fixture(scope="module")
-def peer_model(case: Case) -> LTX2VideoTransformer3DModel:
-    model = LTX2VideoTransformer3DModel(
+def peer_model(case: Case, diffusers: ModuleType) -> torch.nn.Module:
+    model = diffusers.LTX2VideoTransformer3DModel(
         in_channels=8,
         out_channels=8,
         patch_size=1,
@@ -116,7 +115,7 @@ def peer_model(case: Case) -> LTX2VideoTransformer3DModel:
 
 
 @pytest.fixture(scope="module")
-def peer(case: Case, peer_model: LTX2VideoTransformer3DModel) -> Callable[..., tuple[Tensor, Tensor]]:
+def peer(case: Case, peer_model: torch.nn.Module) -> Callable[..., tuple[Tensor, Tensor]]:
     def run(timestep: Tensor, audio_timestep: Tensor, **kwargs: object) -> tuple[Tensor, Tensor]:
         return peer_model(
             hidden_states=case.video.tokens,
@@ -206,7 +205,7 @@ def test_value_stg_equals_diffusers(case: Case, peer) -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_equals_diffusers_at_other_sizes(
     case: Case,
-    peer_model: LTX2VideoTransformer3DModel,
+    peer_model: torch.nn.Module,
     deterministic: ModuleType,
     size: tuple[int, int, int],
     audio_tokens: int,
