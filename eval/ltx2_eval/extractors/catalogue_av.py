@@ -111,7 +111,7 @@ _BINDING = (
         "video",
         1024,
         "imagebind",
-        f"cc224-bicubic-aa-clipnorm+{_SOUND_WAY}",
+        f"cc224round-bicubic-aa-clipnorm+{_SOUND_WAY}",
         "all-frames+3x2s+windows2s-hop0.5s",
         _IMAGEBIND,
         "imagebind:ImageBindStillsExtractor",
