@@ -71,6 +71,14 @@ def test_a_ledger_by_hand():
     assert (second.cold, second.load_s) == (False, None)
 
 
+def test_after_another_system_memory_of_the_process_is_no_figure_of_this_one():
+    keeper = LedgerKeeper("cpu", after_others=True)
+    ledger, stages = kept(keeper, stages=STAGES, work=lambda: Work(dtype="float32"))
+    assert (ledger.device_peak_bytes, ledger.host_peak_bytes) == (None, None)
+    assert {stage.peak_bytes for stage in stages} == {None}
+    assert ledger.seconds == 5.0
+
+
 def test_energy_by_stage_without_that_of_loading():
     """100 W while the weights are loaded (10 s), 50 W in the first stage (1 s), 200 W in the second (4 s)."""
     keeper, clock = LedgerKeeper("cpu"), [0.0]

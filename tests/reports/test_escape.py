@@ -139,6 +139,11 @@ def test_markdown_addresses_are_broken(text: str) -> None:
     assert shown.replace("\u2060", "") == text
 
 
+@pytest.mark.parametrize("text", ["0.43", "-0.10", "+0.03", "12.5 [1.0, 2.0]", "3.x"])
+def test_markdown_numbers_stay_as_they_are(text: str) -> None:
+    assert escape.for_markdown(text).replace("\\[", "[").replace("\\]", "]") == text
+
+
 def test_markdown_code(payload: str) -> None:
     kinds, text = _kinds(f"| a |\n|---|\n| {escape.for_markdown_code(payload)} |\n")
     assert kinds.count("code_inline") == 1

@@ -141,7 +141,9 @@ def test_the_prompts_that_are_asked_for_are_enough(gated: Callable[..., Decision
     [
         ("", "nothing to judge"),
         ("[metrics.m\n", "not TOML"),
-        ("[metrics.m]\nrelativ = 1\n", "metrics.m.relativ"),
+        ("[metrics.m]\nrelativ = 1\n", "metrics.m.relativ: unknown key 'relativ'. Did you mean 'relative'"),
+        ("[metrics.m]\nrelativ = 1\nabsolut = 2\n", "metrics.m.absolut: .*Did you mean 'absolute'"),
+        ("[speed]\nwindo = 1\n", "speed.windo: .*Did you mean 'window'"),
         ("[metrics.m]\nrelative = -1\n", "metrics.m.relative"),
         ("schema = 2\n[metrics.m]\n", "schema"),
         ("false_alarm = 0\n[metrics.m]\n", "false_alarm"),
@@ -250,6 +252,52 @@ def test_calibration_writes_a_policy_that_passes_its_own_runs(make_run: MakeRun,
     assert "loud" in path.read_text()
     assert "0 in every run" in path.read_text()
     assert decide(made.pairs[0], read_policy(path)).outcome == "passed"
+
+
+def test_a_policy_of_metrics_that_never_moved_passes_nothing(make_run: MakeRun, tmp_path: Path) -> None:
+    """The metrics that vary are too noisy; what is left is constant, and says nothing of quality."""
+    metrics = [
+        {"loud": {"values": _noisy(seed + 1, spread=0.5)}, "still": {"values": lambda i, s: 0.5}} for seed in range(2)
+    ]
+    runs = [
+        read_run(make_run(f"r{i}", prompts=PROMPTS, seeds=(2 * i, 2 * i + 1), metrics=found))
+        for i, found in enumerate(metrics)
+    ]
+    for sample, clip in list(runs[1].clips.items()):
+        runs[1].clips[sample] = clip.model_copy(update={"sha256": "12" * 32})
+    made = calibrate(runs, relative=0.05, policy=Policy())
+    loud = next(noise for noise in made.noises if noise.metric.id == "loud")
+    assert loud.needed is not None
+    assert loud.needed > PROMPTS
+    path = tmp_path / "gate.toml"
+    path.write_text(policy_text(made, relative=0.05, policy=Policy()), encoding="utf-8")
+    file = read_policy(path)
+    assert (file.policy.left_out, file.policy.metrics["still"].constant) == (("loud",), True)
+    decision = decide(made.pairs[0], file)
+    assert (decision.outcome, decision.exit_code) == ("not enough data", 3)
+    assert "1 metrics left out" in writers.headline(decision)
+    path.write_text(path.read_text() + "[metrics.loud]\nabsolute = 9\n")
+    assert decide(made.pairs[0], read_policy(path)).outcome == "passed"
+
+
+@pytest.mark.parametrize("mean", [-22.0, -1.0, 3.0])
+def test_a_level_in_decibels_tolerates_a_share_of_the_amplitude(factory: ModuleType, mean: float) -> None:
+    """20 log10(1 / 0.95) = 0.4455 dB, wherever the zero of the scale lies."""
+    paired = Paired(
+        metric=factory.metric_spec("loudness", unit="LUFS", direction="none"),
+        protocol=factory.protocol("loudness"),
+        prompts=tuple(f"p{i}" for i in range(20)),
+        first=np.full(20, mean),
+        second=np.full(20, mean) + np.linspace(-0.1, 0.1, 20),
+        clips=20,
+        by_seed=False,
+        excluded=(),
+        lost=0.0,
+        tables=(),
+    )
+    noise = noise_of([clip_contrast(paired)], None, runs=2, relative=0.05, policy=Policy(), metrics=1)
+    assert noise is not None
+    assert noise.tolerance == pytest.approx(0.4455, abs=1e-4)
 
 
 def test_calibration_refuses_copies_and_strangers(make_run: MakeRun) -> None:

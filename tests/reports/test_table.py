@@ -442,3 +442,19 @@ def test_the_legend_explains_marks_only_where_there_are_some(make_run: MakeRun) 
     both = _compare(make_run, {"c": _metric(rising), "d": _metric(rising)})
     assert len(grid.legend(alone)) == 2
     assert any("★ best" in line for line in grid.legend(both))
+
+
+def test_timings_of_one_run_are_medians_without_interval_difference_or_mark(make_run: MakeRun) -> None:
+    """Medians by hand: 11 clips without the first hold 2.0 (1.0), however the first was."""
+    spec = {"needs": ("runtime",), "direction": "down"}
+    slow = {"spec": spec, "values": lambda i, s: 90.0 if i == 0 else 2.0 + 0.001 * (i % 3)}
+    quick = {"spec": spec, "values": lambda i, s: 1.0}
+    comparison = _compare(
+        make_run, {"a": {"metrics": {"m": slow}}, "b": {"metrics": {"m": quick}}}, baseline="a", primary=("m",)
+    )
+    first, second = comparison.columns[0].cells
+    assert (first.value, second.value) == (pytest.approx(2.001), 1.0)
+    assert (first.interval.low, second.interval.high) == (None, None)
+    assert (first.mark, second.mark, second.difference) == ("", "", None)
+    assert second.ratio == pytest.approx(1 / 2.001)
+    assert "(0.5 × baseline)" in render_markdown(comparison)

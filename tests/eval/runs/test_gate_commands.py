@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_runs_are_compared(command: Any, runs: tuple[Path, Path], tmp_path: Path
     assert "no prompt has a value on both sides" in (tmp_path / "made/compare.md").read_text()
 
 
+def test_a_run_beside_itself_is_remarked_on_and_primaries_join_the_metrics(
+    command: Any, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    words = ("--metric", "colour_distance", "--primary", "brightness")
+    code, out, _ = command("compare", runs[0], runs[0], *words)
+    assert code == 0
+    assert "A and B are the same folder" in out
+    assert out.count("(primary)") == 1
+    code, out, _ = command("compare", *runs, "--metric", "brightness", "--primary", "shy", "--json")
+    assert json.loads(out)["left_out"][0].startswith("shy: declared primary, but")
+
+
 def _policy(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "gate.toml"
     path.write_text(text)
@@ -101,6 +114,11 @@ def test_a_known_metric_that_was_not_scored_does_not_pass(
         ),
         (["compare", "old", "new", "--primary", "brightnes"], "Did you mean 'brightness'?", 2),
         (["compare", "old", "new", "--metric", "fvd"], "not scored in A and B", 2),
+        (["compare", "old", "new", "--metric", "brightness", "--primary", "fvd"], "fvd: declared primary, but not", 2),
+        (["compare", ".", "new"], "did you mean new or old or torn?", 2),
+        (["report", "deep"], "did you mean deep/er/one?", 2),
+        (["compare", "old", "cut"], "ends in an unfinished record after 1 of 8 clips and 0 scores", 1),
+        (["report", "cut"], "`ltx2-eval score cut` drops it", 1),
         (["gate", "calibrate", "old", "new"], "hold the same clips", 2),
     ],
 )
@@ -117,6 +135,12 @@ def test_wrong_use_is_one_sentence(
     (tmp_path / "good.toml").write_text("[metrics.brightness]\nrelative = 0.05\n")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn/run.json").write_text("{")
+    (tmp_path / "deep/er/one").mkdir(parents=True)
+    (tmp_path / "deep/er/one/run.json").write_text("{")
+    if "cut" in words:
+        shutil.copytree(runs[0], tmp_path / "cut")
+        lines = (runs[0] / "records.jsonl").read_bytes().splitlines(keepends=True)
+        (tmp_path / "cut/records.jsonl").write_bytes(lines[0] + lines[1][:50])
     monkeypatch.chdir(tmp_path)
     found, out, err = command(*words)
     assert (found, out, said in err, err.count("\n")) == (code, "", True, 1)
