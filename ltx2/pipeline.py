@@ -1,9 +1,11 @@
 """From a prompt, and what else is given, to a clip with sound: in one stage, or in two with a refinement."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 
 import torch
@@ -221,7 +223,7 @@ class Pipeline:
         """
         settings = (settings or SamplingSettings()).resolved(has_lora=self.lora is not None)
         conditions = conditions or Conditions()
-        pixels = VideoPixelShape(1, num_frames, height, width, Fraction(fps))
+        pixels = VideoPixelShape(1, num_frames, height, width, _rate(fps))
         plans = plan_stages(self.config, pixels, seed=seed, settings=settings, conditions=conditions)
         self._check_parts(plans)
         log = CostLog(self.device)
@@ -389,6 +391,13 @@ def _expected_weights(path: str | Path, dtype: torch.dtype, *, fp8: bool, offloa
     modules = build(read_config(path), device="meta")
     weights = weights_of(modules, is_offloaded=offload, item_bytes=dtype.itemsize)
     return replace(weights, is_fp8=fp8)
+
+
+def _rate(fps: object) -> Fraction:
+    """Frames per second, exactly."""
+    if isinstance(fps, bool) or not isinstance(fps, (Rational, float)) or not math.isfinite(fps):
+        raise ValueError(f"fps is {fps!r}; it must be a number, best a whole one or a Fraction")
+    return Fraction(fps)
 
 
 def _check_upsampler(

@@ -8,7 +8,7 @@ from ltx2.guidance import Guidance
 from ltx2.perturbation import plan_blocks
 from ltx2.schedule import sigmas_for
 from ltx2.settings import RefineSettings, SamplerName, SamplingSettings, Tiles
-from ltx2.types import TIME_FACTOR, AudioLatentShape, VideoLatentShape, VideoPixelShape
+from ltx2.types import TIME_FACTOR, AudioLatentShape, VideoLatentShape, VideoPixelShape, check_whole
 
 MAX_SEED = 2**63 - 1
 
@@ -53,6 +53,7 @@ def plan_stages(
     """
     refine = settings.refine
     pixels.validate(stages=1 if refine is None else 2, cell_px=config.video_vae.spatial_factor)
+    check_whole("seed", seed)
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2^63 - 1")
     conditions.validate(pixels)

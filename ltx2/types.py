@@ -5,6 +5,7 @@ Letters: b batch, c channels, f frames, h height, w width, m mel bins, n wavefor
 
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class VideoPixelShape(NamedTuple):
 
         With two stages the same must hold for half the height and width.
         """
+        for name, value in (("num_frames", self.frames), ("height", self.height), ("width", self.width)):
+            check_whole(name, value)
         cell = cell_px * stages
         needed = "it" if stages == 1 else "with two stages it"
         if self.frames < 1 or self.frames % TIME_FACTOR != 1:
@@ -50,6 +53,16 @@ class VideoPixelShape(NamedTuple):
                 )
         if self.fps <= 0:
             raise ValueError(f"fps is {self.fps}; it must be positive")
+
+
+def check_whole(name: str, value: object) -> None:
+    """Refuse what is no whole number, with a sentence; a truth value, which Python counts as 0 or 1, is none.
+
+    Raises:
+        ValueError: with the name, and what was found.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number (int)")
 
 
 class VideoLatentShape(NamedTuple):

@@ -13,7 +13,8 @@ from ltx2_benchmarks.nearest import shown, unknown
 Measure = Literal["step", "clip"]
 _MAX_BYTES = 2**20
 
-Size = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")]
+SIZE_PATTERN = r"^[1-9]\d{0,4}x[1-9]\d{0,4}$"
+Size = Annotated[str, Field(pattern=SIZE_PATTERN)]
 Frames = Annotated[int, Field(ge=1, le=100_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -280,7 +280,7 @@ def bench(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", help="ltx2:nano, ltx2:19b, ltx2:FILE or wan22:a14b; repeat.", show_default="nano"
+            "--model", "-m", help="ltx2:nano, ltx2:19b, ltx2:FILE or wan22:a14b; repeat.", show_default="ltx2:nano"
         ),
     ] = None,
     measure: Annotated[
@@ -303,7 +303,8 @@ def bench(
         str, typer.Option(help="cpu, cuda, cuda:N, or meta: estimates without running anything.")
     ] = "cpu",
     gpu: Annotated[
-        str | None, typer.Option(help="GPU of the estimate, by data sheet: h100-sxm, ...", show_default="the recipe's")
+        str | None,
+        typer.Option(help="GPU of the estimate, by data sheet: h100-sxm, ...", show_default="the recipe's, else none"),
     ] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Untimed calls at least.", show_default="3")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Timed calls.", show_default="10, paired 40")] = None,
@@ -342,7 +343,8 @@ def list_(
     what: Annotated[
         str,
         typer.Argument(
-            help="models, suites, metrics, extractors, profiles, weights, baselines, recipes, gpus; default: all."
+            help="models, settings, suites, metrics, extractors, profiles, weights, baselines, recipes, gpus; "
+            "default: all."
         ),
     ] = "all",
     check: Annotated[
@@ -441,10 +443,11 @@ def _interrupt(*_: object) -> None:
 def _code_of(error: ValueError) -> int:
     """1 where the machine or a file is at fault, 2 where the command is."""
     from ltx2_eval.extractors.base import NotAvailable
+    from ltx2_eval.models.base import DamagedInput
     from ltx2_reports.exports import MissingPackageError
     from ltx2_reports.store import DamagedError
 
-    return 1 if isinstance(error, (DamagedError, NotAvailable, MissingPackageError)) else 2
+    return 1 if isinstance(error, (DamagedError, NotAvailable, MissingPackageError, DamagedInput)) else 2
 
 
 def _hint(error: OSError) -> str:

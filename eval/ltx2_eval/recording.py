@@ -143,9 +143,17 @@ def _timed(environment: Environment) -> Environment:
 
 
 def _differences(old: Record, new: Record) -> str:
-    mine, theirs = old.model_dump(mode="json"), new.model_dump(mode="json")
-    changed = [key for key in mine if mine[key] != theirs[key]]
-    return "; ".join(f"{key} was {_short(mine[key])}, now {_short(theirs[key])}" for key in changed)
+    return "; ".join(_changes("", old.model_dump(mode="json"), new.model_dump(mode="json")))
+
+
+def _changes(name: str, old: object, new: object) -> Iterator[str]:
+    """What differs, by name, down to the entries of dictionaries: whole ones would be cut before the difference."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        if old != new:
+            yield f"{name} was {_short(old)}, now {_short(new)}"
+        return
+    for key in dict.fromkeys((*old, *new)):
+        yield from _changes(f"{name}.{key}" if name else key, old.get(key), new.get(key))
 
 
 def _short(value: object, limit: int = 120) -> str:

@@ -8,10 +8,17 @@ import numpy as np
 from ltx2_benchmarks.hardware import load_gpu
 from ltx2_benchmarks.recipe import Recipe
 from ltx2_reports.bench import BenchEstimate, BenchRecord
-from ltx2_reports.speed import compare_records, pair_doubts
+from ltx2_reports.speed import LEAST_PAIRS, compare_records, pair_doubts
 
 _RESAMPLES = 4000
 _TERA = 1e12
+_TIMED = (
+    *("seconds", "quartiles", "spread", "n", "warmup", "cold_seconds", "seconds_per_step", "stages"),
+    *("real_time_factor", "clips_per_hour", "cost_per_clip", "cost_per_step"),
+    *("tflop_per_s", "peak_tflop_per_s", "utilisation", "device_peak_bytes", "host_peak_bytes"),
+    *("joules", "joules_source", "error", "verdict"),
+)
+"""Keys of a row that a case without timings has too, as nulls."""
 
 
 def summarise_bench(
@@ -105,7 +112,7 @@ def _sizes(found: BenchEstimate | None) -> dict[str, Any]:
 def _timed(record: BenchRecord, price: float | None) -> dict[str, Any]:
     timing, case = record.timing, record.case
     if timing is None:
-        return {"seconds": None, "verdict": None}
+        return dict.fromkeys(_TIMED)
     is_clip = case.measure == "clip"
     clip_s = case.frames / case.fps
     return {
@@ -255,6 +262,8 @@ def _difference(records: Sequence[BenchRecord]) -> dict[str, Any] | None:
     if set(sides) != {"a", "b"} or any(record.timing is None for record in sides.values()):
         return None
     found, doubts = compare_records(sides["a"], sides["b"]), pair_doubts(sides["a"], sides["b"])
+    if found.pairs < LEAST_PAIRS:
+        doubts = (*doubts, f"{found.pairs} pairs are too few for a verdict, which takes {LEAST_PAIRS}; raise --repeats")
     return {
         "a": sides["a"].case.name,
         "b": sides["b"].case.name,

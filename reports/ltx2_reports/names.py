@@ -9,18 +9,18 @@ _FORBIDDEN = re.compile(r'[/\\:*?"<>|]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)", re.IGNORECASE)
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, *, cure: str = "give the clip another id") -> str:
     """Return `name` if a file of that name stays in its folder and can exist on every common system.
 
     Letters of all scripts are allowed. Refused: what names another folder, a hidden or a temporary file, an option, a
     device or a stream; what some system cuts off, rewrites or does not show.
 
     Raises:
-        ValueError: with the reason.
+        ValueError: with the reason, and `cure`: what to do.
     """
     trouble = _trouble(name)
     if trouble:
-        raise ValueError(f"{name[:80]!r} cannot be a file name: {trouble}; give the clip another id")
+        raise ValueError(f"{name[:80]!r} cannot be a file name: {trouble}; {cure}")
     return name
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,6 +110,8 @@ def _bare_start():
         (["run", "--model", "ltx3"], "unknown model 'ltx3'. Did you mean 'ltx2'?"),
         (["run", "--model", "ltx2:nano@stps=3"], "unknown ltx2 setting 'stps'. Did you mean 'steps'?"),
         (["run", "--model", "ltx2:nano@steps=many"], "steps"),
+        (["run", "--model", "ltx2:nano@lora=" + "/b" * 19 + "/c.safetensors"], "c.safetensors is no file"),
+        (["run", "--model", "a.=world"], "name the model otherwise, as in --model LABEL=ltx2:nano"),
         (["run", "--model", "ltx2:absent.safetensors"], "absent.safetensors"),
         (["run", "--model", "folder:absent"], "absent is not a folder"),
         (["run", "--model", "a=world", "--model", "A=world"], "'A'"),
@@ -144,7 +147,7 @@ def test_an_unknown_option_is_wrong_use(ltx2_eval):
     assert "--model" in done.stderr
 
 
-@pytest.mark.parametrize("what", ["models", "suites", "metrics", "extractors", "profiles", "weights"])
+@pytest.mark.parametrize("what", ["models", "settings", "suites", "metrics", "extractors", "profiles", "weights"])
 def test_lists_are_for_people_and_programs(ltx2_eval, what):
     shown, parsed = ltx2_eval("list", what), ltx2_eval("list", what, "--json")
     assert (shown.returncode, parsed.returncode) == (0, 0), shown.stderr + parsed.stderr
@@ -237,3 +240,20 @@ def test_a_metric_asked_for_by_name_that_cannot_be_had_is_a_failure(ltx2_eval):
     done = ltx2_eval("run", "--model", "world", "--limit", "1", "--metric", "clip_tv", "--out", "r")
     assert done.returncode == 1
     assert "clip_tv: asked for by name, but not available" in done.stderr
+
+
+def test_generating_tells_of_prompts_that_were_cut_and_what_comes_next(ltx2_eval):
+    words = ("--suite", "smoke", "--limit", "1", "--frames", "9", "--out", "out")
+    done = ltx2_eval("generate", "--model", "short=ltx2:nano-untrained@steps=1,guidance=none", *words)
+    assert done.returncode == 0, done.stderr
+    assert "next: ltx2-eval score out/short" in done.stderr
+    assert re.search(r"short: 1 of 1 prompts are longer than the model reads; up to \d+ tokens", done.stderr)
+
+
+def test_generating_nothing_says_why_and_advises_no_scoring(ltx2_eval):
+    done = ltx2_eval(
+        "generate", "--suite", "smoke", "--limit", "1", "--model", "x=command:false {output}", "--out", "o"
+    )
+    assert done.returncode == 1
+    assert "next:" not in done.stderr
+    assert re.search(r"^x: \S+-s0: .*(exit|code|status)", done.stderr, re.MULTILINE), done.stderr

@@ -1,9 +1,11 @@
 """What `ltx2:` models are given on the command line: files, what is recorded of them, and what is refused."""
 
 import dataclasses
+import wave
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from safetensors.torch import save_file
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.media import write_clip
-from ltx2_eval.models.base import GenerationRequest
+from ltx2_eval.models.base import DamagedInput, GenerationRequest
 from ltx2_eval.models.ltx2 import LTX2Model
 from ltx2_eval.models.ltx2_given import Given
 from ltx2_eval.models.nano_files import untrained_nano_folder
@@ -34,7 +36,27 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     width = LTX2Model("nano-untrained").pipeline.config.transformer.width
     pair = {"A": torch.randn(4, width), "B": torch.randn(width, 4)}
     save_file({f"{LAYER}.lora_{key}.weight": value for key, value in pair.items()}, folder / "lora.safetensors")
+    _write_odd_files(folder)
     return folder
+
+
+def _write_odd_files(folder: Path) -> None:
+    """A sound, a picture, a checkpoint that is no LoRA, and files that are empty or cut short."""
+    with wave.open(str(folder / "s.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(3200))
+    with av.open(folder / "p.png", "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "rgb24"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 125, np.uint8))))
+        container.mux(stream.encode())
+    save_file({"blocks.0.weight": torch.zeros(64, 64)}, folder / "whole.safetensors")
+    (folder / "cut.safetensors").write_bytes((folder / "whole.safetensors").read_bytes()[:40])
+    (folder / "cut.png").write_bytes((folder / "p.png").read_bytes()[:20])
+    (folder / "empty.png").touch()
 
 
 def made(settings: str, request: GenerationRequest = REQUEST) -> Clip:
@@ -109,7 +131,11 @@ def test_values_that_mean_nothing_are_refused_at_once(options: dict[str, str], m
     ("setting", "message"),
     [
         ("image=absent.png", r"absent\.png is no file"),
-        ("image={}/lora.safetensors", "cannot be read as a picture"),
+        ("image={}/lora.safetensors", "cannot be read as a picture: it is damaged, or none; expected PNG"),
+        ("image={}/s.wav", "s.wav holds no picture; expected PNG"),
+        ("audio={}/p.png", "p.png is a picture; expected a file with sound"),
+        ("lora={}/whole.safetensors", "whole.safetensors is not a LoRA"),
+        ("adapter={}/whole.safetensors", "whole.safetensors is not a LoRA"),
         ("audio={}/lora.safetensors", "audio: lora.safetensors: cannot be decoded"),
         ("keyframes=9:{}/p.mkv", "at frame 9; the clip has frames 0 to 8"),
     ],
@@ -117,6 +143,24 @@ def test_values_that_mean_nothing_are_refused_at_once(options: dict[str, str], m
 def test_files_that_cannot_be_used_are_refused_before_work(given: Path, setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LTX2Model(f"nano-untrained@{setting.format(given)}").check(REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("image={}/empty.png", "empty.png is empty; expected PNG"),
+        ("image={}/cut.png", "cannot be read as a picture"),
+        ("lora={}/cut.safetensors", "cut.safetensors is truncated"),
+    ],
+)
+def test_damaged_files_are_told_from_wrong_use(given: Path, setting: str, message: str) -> None:
+    with pytest.raises(DamagedInput, match=message):
+        LTX2Model(f"nano-untrained@{setting.format(given)}").check(REQUEST)
+
+
+def test_a_damaged_checkpoint_is_told_before_its_missing_text_encoder(given: Path) -> None:
+    with pytest.raises(DamagedInput, match=r"cut\.safetensors is truncated"):
+        LTX2Model(str(given / "cut.safetensors"))
 
 
 def test_a_video_of_another_size_is_refused(given: Path) -> None:

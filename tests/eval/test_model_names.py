@@ -2,7 +2,10 @@
 
 import pytest
 
+from ltx2_eval.models.diffusers import _DEFAULTS
+from ltx2_eval.models.ltx2_settings import KNOWN
 from ltx2_eval.models.settings import parse_model, split_settings
+from ltx2_eval.models.words import DIFFUSERS, LTX2
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,17 @@ def test_a_setting_may_be_a_path():
         "/a@b/c.safetensors",
         {"text_encoder": "../gemma", "steps": "4"},
     )
+
+
+def test_a_comma_of_a_value_is_escaped():
+    assert split_settings(r"nano@image=a\,b=1.png,steps=4") == ("nano", {"image": "a,b=1.png", "steps": "4"})
+    with pytest.raises(ValueError, match=r"a comma inside a value is written \\,"):
+        split_settings("nano@image=a,b.png")
+
+
+def test_every_setting_is_explained():
+    assert set(LTX2) == set(KNOWN)
+    assert set(DIFFUSERS) == set(_DEFAULTS)
 
 
 @pytest.mark.parametrize("text", ["nano@steps", "nano@=8", "nano@steps=8,steps=9", "nano@"])

@@ -86,6 +86,22 @@ def test_stages(pipeline: Pipeline) -> None:
         assert 50e6 < stage.peak_bytes < 50e9
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": "a"}, "seed is 'a'; it must be a whole number"),
+        ({"seed": 1.0}, "seed is 1.0; it must be a whole number"),
+        ({"num_frames": True}, "num_frames is True; it must be a whole number"),
+        ({"height": 64.0}, "height is 64.0; it must be a whole number"),
+        ({"fps": "24"}, "fps is '24'; it must be a number"),
+        ({"fps": float("nan")}, "fps is nan; it must be a number"),
+    ],
+)
+def test_values_of_another_type_are_refused_by_name(pipeline: Pipeline, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        generate(pipeline, **arguments)
+
+
 def test_same_seed_same_bits(pipeline: Pipeline, folder: Path) -> None:
     clip = generate(pipeline)
     generate(pipeline, prompt="something else", num_frames=17)

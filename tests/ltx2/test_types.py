@@ -44,6 +44,9 @@ def test_latent_lengths(frames, fps, video_frames, audio_frames) -> None:
         ({"height": 100}, "height is 100.*use 96"),
         ({"width": 32}, "width is 32.*use 64"),
         ({"fps": Fraction(0)}, "fps is 0"),
+        ({"frames": True}, "num_frames is True; it must be a whole number"),
+        ({"frames": "9"}, "num_frames is '9'; it must be a whole number"),
+        ({"height": 64.0}, "height is 64.0; it must be a whole number"),
     ],
 )
 def test_shapes_the_model_cannot_represent_are_refused(changes, message) -> None:

@@ -63,7 +63,7 @@ def open_device(name: str) -> Device:
     """
     from ltx2_eval.commands.resolve import device_of
 
-    device_of(name)
+    device_of(name, "; or meta: estimates only")
     return CudaDevice(name) if name.startswith("cuda") else CpuDevice()
 
 

@@ -1,6 +1,7 @@
 """`bench`."""
 
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ltx2_benchmarks.hardware import load_gpu
-from ltx2_benchmarks.recipe import Recipe, Timing, load_recipe
+from ltx2_benchmarks.recipe import SIZE_PATTERN, Recipe, Timing, load_recipe
 from ltx2_eval.bench.case import Case, cases_of
 from ltx2_eval.bench.devices import Device, open_device
 from ltx2_eval.bench.estimate import BYTES
@@ -33,7 +34,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def bench_command(given: Given) -> None:
-    """Estimate or measure; exit code 1 when a case failed, or b is slower than a; 3 when a pair is undecided."""
+    """Estimate or measure; exit code 1: a case failed, none was timed, or b is slower; 3: a pair is undecided."""
     recipe = _recipe(given)
     gpu_name = given.gpu or recipe.gpu
     gpu = load_gpu(gpu_name) if gpu_name else None
@@ -98,6 +99,9 @@ def _from_options(given: Given) -> Recipe:
     if given.steps and given.measure != "clip":
         raise ValueError("--steps counts the steps of a clip; add --measure clip, or leave it out: a step is one")
     sizes = given.size or ["96x96"]
+    for size in sizes:
+        if not re.fullmatch(SIZE_PATTERN, size):
+            raise ValueError(f"--size {size!r}: expected WIDTHxHEIGHT, each from 1 to 99999, as in 768x512")
     fields = {
         "name": "custom",
         "title": "Speed by the options given",
@@ -199,12 +203,17 @@ def _print(table: Table) -> None:
 
 
 def _finish(records: Sequence[BenchRecord], summary: dict[str, Any]) -> None:
-    """1 where a case failed, could not be had or is slower; a size that does not fit is an answer, not a failure."""
+    """1 where a case failed, could not be had or is slower; a size that does not fit is an answer, not a
+    failure, unless nothing at all was timed.
+    """
     broken = [record for record in records if record.reason and record.reason.kind in ("failed", "not_available")]
     verdict = summary["difference"]["verdict"] if summary["difference"] is not None else None
     if broken:
         note(f"{len(broken)} of {len(records)} cases failed; their records say why")
-    if broken or verdict == "slower":
+    is_idle = not any(record.timing for record in records) and any(record.device.kind != "meta" for record in records)
+    if is_idle and not broken:
+        note("no case was timed; the table says why (--device meta estimates without running)")
+    if broken or is_idle or verdict == "slower":
         raise SystemExit(1)
     if verdict == "undecided":
         raise SystemExit(3)

@@ -108,6 +108,16 @@ def _models() -> Rows:
     ]
 
 
+def _settings() -> Rows:
+    from ltx2_eval.models.words import DIFFUSERS, LTX2
+
+    return [
+        {"name": f"{kind}: {name}", "example": f"{name}={example}", "what": meaning}
+        for kind, words in (("ltx2", LTX2), ("diffusers", DIFFUSERS))
+        for name, (example, meaning) in words.items()
+    ]
+
+
 def _suites() -> Rows:
     from ltx2_benchmarks.suite import list_suites, load_suite
 
@@ -238,6 +248,7 @@ def _gpus() -> Rows:
 
 _LISTS: dict[str, Callable[[], Rows]] = {
     "models": _models,
+    "settings": _settings,
     "suites": _suites,
     "metrics": _metrics,
     "extractors": _extractors,

@@ -113,7 +113,8 @@ def _seeds(given: Given) -> tuple[int, ...]:
 
 
 def _label(name: ModelName) -> str:
-    return safe_name(name.label or re.sub(r"[^\w.+-]+", "-", name.given).strip("-.")[:60])
+    plain = re.sub(r"[^\w.+-]+", "-", name.given).strip("-.")[:60].rstrip("-.")  # the cut may end in a dot again
+    return safe_name(name.label or plain, cure="name the model otherwise, as in --model LABEL=ltx2:nano")
 
 
 def generation_plan(given: Given, suite: Suite, systems: list[System]) -> GenerationPlan:
@@ -154,12 +155,12 @@ def container_of(name: str) -> Container:
     return cast(Container, name)
 
 
-def device_of(name: str) -> str:
-    """Check that the device exists."""
+def device_of(name: str, others: str = "") -> str:
+    """Check that the device exists; `others` says what a command takes besides."""
     import torch
 
-    if name != "cpu" and not name.startswith("cuda"):
-        raise ValueError(f"device {name!r}: expected cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise ValueError(f"device {name!r}: expected cpu, cuda or cuda:N with a number, as in cuda:0{others}")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(
             f"device {name!r}: this PyTorch sees no CUDA device; use --device cpu, or see `ltx2-eval doctor`"

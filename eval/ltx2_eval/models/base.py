@@ -17,6 +17,10 @@ NoisePlan = Literal["prompt-seed", "none"] | None
 """See `RunSpec.noise`."""
 
 
+class DamagedInput(ValueError):
+    """A file that a model is given cannot be read: the file is at fault, and not the command."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationRequest:
     """One sample to make."""

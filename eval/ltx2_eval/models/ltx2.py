@@ -22,12 +22,13 @@ checkpoint, file or folder, in the published layout. Settings:
 import functools
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ltx2_eval.clip import Clip
-from ltx2_eval.models.base import Generated, GenerationRequest, Work
+from ltx2_eval.models.base import DamagedInput, Generated, GenerationRequest, Work
 from ltx2_eval.models.ltx2_given import Given
 from ltx2_eval.models.ltx2_settings import (
     PLAIN,
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ltx2 import AudioVideo, LTX2Config, Pipeline
+    from ltx2.lora import Lora
     from ltx2.sample import Progress as SamplerProgress
+
+_T = TypeVar("_T")
 
 NANO = "nano"
 UNTRAINED = "nano-untrained"
@@ -84,6 +88,8 @@ class LTX2Model:
         self._given = Given(given)
         self._load_error: Exception | None = None
         self._named = None if self._is_nano else _existing(name)
+        if self._named is not None:
+            _ = self._config  # what is wrong with the checkpoint is said before what it lacks beside it
         if self._named is not None or "text_encoder" in self._options:
             _check_encoder(self._encoder)
         if "upsampler" in given:
@@ -164,10 +170,11 @@ class LTX2Model:
         return NANO_TWO_STAGE_SHAPE if self._is_nano else FULL_TWO_STAGE_SHAPE
 
     def check(self, request: GenerationRequest) -> None:
-        """Refuse sizes, seeds and settings that the model cannot run; reads the checkpoint's headers and given files.
+        """Refuse sizes, seeds and settings that the model cannot run; reads headers of weights and given files.
 
         Raises:
-            ValueError: as above, a file that is missing, or a checkpoint whose configuration cannot be read.
+            DamagedInput: a file that is broken.
+            ValueError: as above, a file that is missing, a checkpoint without a configuration, a LoRA that is none.
         """
         from ltx2 import VideoPixelShape
         from ltx2.plan import plan_stages
@@ -175,6 +182,7 @@ class LTX2Model:
         pixels = VideoPixelShape(1, request.num_frames, request.height, request.width, request.fps)
         given = self._given.conditions(request)
         plan_stages(self._config, pixels, seed=request.seed, settings=self._settings, conditions=given)
+        _ = self._loras
         strength = needs_lora(self._settings)
         if strength and self._lora is None:
             raise ValueError(
@@ -192,6 +200,14 @@ class LTX2Model:
                 "double_frames=true and temporal_upsampler=FILE (ltx-2-temporal-upscaler-x2-1.0.safetensors) go "
                 "together; give both or neither"
             )
+
+    @functools.cached_property
+    def _loras(self) -> "tuple[Lora, ...]":
+        """The LoRA files, found to be such; whether their layers fit is known when the model is loaded."""
+        from ltx2.lora import load_lora
+
+        files = [path for path in (self._lora, self._adapter) if path is not None]
+        return _unbroken(lambda: tuple(map(load_lora, files)))
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Sample one clip."""
@@ -244,10 +260,8 @@ class LTX2Model:
 
         if self._named is None:
             return SIZES
-        try:
-            return read_config(self._named)
-        except FileNotFoundError as error:
-            raise ValueError(str(error)) from error
+        named = self._named
+        return _unbroken(lambda: read_config(named))
 
     @functools.cached_property
     def _hashes(self) -> dict[str, Scalar]:
@@ -275,6 +289,20 @@ class LTX2Model:
         switches: dict[str, Scalar] = {key: True for key in ("fp8", "compile") if is_on(self._options, key)}
         strength: dict[str, Scalar] = {} if self._adapter is None else {"adapter_strength": self._adapter_strength}
         return {**{key: self._options[key] for key in PLAIN}, **switches, **strength}
+
+
+def _unbroken(read: Callable[[], _T]) -> _T:
+    """What `read` returns; a broken file is told as such, a missing one as wrong use."""
+    from ltx2.weights_file import BrokenFileError, NotSafetensorsError
+
+    try:
+        return read()
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from error
+    except BrokenFileError as error:
+        if isinstance(error, NotSafetensorsError):
+            raise  # a file of another kind was named
+        raise DamagedInput(str(error)) from error
 
 
 def _existing(name: str) -> Path:

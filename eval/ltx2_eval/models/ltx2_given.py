@@ -15,7 +15,7 @@ from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.clip import Clip
 from ltx2_eval.media import read_clip
 from ltx2_eval.media_probe import MediaError
-from ltx2_eval.models.base import GenerationRequest
+from ltx2_eval.models.base import DamagedInput, GenerationRequest
 from ltx2_reports.records import Scalar
 from ltx2_reports.store import canonical_hash, file_hash
 
@@ -33,6 +33,7 @@ _FIELDS = ("prompt_id", "seed", "sample")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _KEYFRAME = re.compile(r"(\d{1,5}):(.+)")
 _KEPT = 8
+_PICTURES = "PNG, JPEG, WebP, or a video, whose first frame is taken"
 
 
 class _Picture(NamedTuple):
@@ -157,12 +158,20 @@ def _pixels(path: Path) -> "NDArray[np.uint8]":
 
     if not path.is_file():
         raise ValueError(f"image: {path} is no file")
+    if not path.stat().st_size:
+        raise DamagedInput(f"image: {path.name} is empty; expected {_PICTURES}")
     try:
         with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
-            frame = next(container.decode(video=0))
-            return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+            has_picture = bool(container.streams.video)
+            frame = next(container.decode(video=0)) if has_picture else None
+            pixels = None if frame is None else np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
     except (av.error.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise ValueError(f"image: {path.name} cannot be read as a picture ({type(error).__name__})") from error
+        raise DamagedInput(
+            f"image: {path.name} cannot be read as a picture: it is damaged, or none; expected {_PICTURES}"
+        ) from error
+    if pixels is None:
+        raise ValueError(f"image: {path.name} holds no picture; expected {_PICTURES}")
+    return pixels
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -196,4 +205,17 @@ def _read(key: str, path: Path) -> Clip:
     try:
         return read_clip(path)
     except MediaError as error:
-        raise ValueError(f"{key}: {error}") from error
+        if not path.is_file():
+            raise ValueError(f"{key}: {error}") from error
+        if _is_picture(path):
+            raise ValueError(
+                f"{key}: {path.name} is a picture; expected a file with {'sound' if key == 'audio' else 'a video'}"
+            ) from error
+        raise DamagedInput(f"{key}: {error}") from error
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        return len(_pixels(path)) > 0
+    except ValueError:
+        return False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_eval.models.ltx2_given import GIVEN
+from ltx2_eval.models.settings import COMMA_RULE
 from ltx2_reports.records import Scalar
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _REFINE = (
     "double_frames",
     "temporal_upsampler",
 )
+KNOWN = tuple(dict.fromkeys((*_FIRST, *_REFINE, *PLAIN, *SWITCHES, *FILES, *GIVEN)))
+"""All settings."""
 _TILES = re.compile(r"(\d{1,4})x(\d{1,4})x(\d{1,4})")
 _OVERLAP = re.compile(r"(\d{1,4})x(\d{1,4})")
 _NANO_STEPS = 20
@@ -45,10 +48,11 @@ def check_options(given: dict[str, str]) -> None:
     Raises:
         ValueError: with what was found and what is known.
     """
-    known = tuple(dict.fromkeys((*_FIRST, *_REFINE, *PLAIN, *SWITCHES, *FILES, *GIVEN)))
     for key in given:
-        if key not in known:
-            raise ValueError(unknown("ltx2 setting", key, known))
+        if key not in KNOWN:
+            raise ValueError(
+                f"{unknown('ltx2 setting', key, KNOWN)}; {COMMA_RULE}; `ltx2-eval list settings` explains each"
+            )
     _one_of("dtype", given.get("dtype", PLAIN["dtype"]), _DTYPES)
     for key in (*SWITCHES, "double_frames"):
         is_on(given, key)

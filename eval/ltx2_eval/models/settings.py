@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 
 _SETTINGS = re.compile(r"@(?=[a-z_]+=)")
+_COMMA = re.compile(r"(?<!\\),")
+COMMA_RULE = r"a comma inside a value is written \,"
+"""For messages: a file name with a comma looks like two settings."""
 _LABELLED = re.compile(r"(?P<label>[\w][\w.+ -]{0,60})=(?P<rest>[a-z][\w-]*(?::.*)?(?:@.*)?)$", re.DOTALL)
 
 
@@ -37,6 +40,8 @@ def parse_model(text: str) -> ModelName:
 def split_settings(target: str) -> tuple[str, dict[str, str]]:
     """Split `TARGET@key=value,...` at the last `@` that is followed by settings; values may be paths.
 
+    A comma that belongs to a value is written `\\,`.
+
     Raises:
         ValueError: a setting without `=`, or given twice.
 
@@ -48,9 +53,11 @@ def split_settings(target: str) -> tuple[str, dict[str, str]]:
     if starts[-1] < 0 or ("/" in tail and not _SETTINGS.match(target, starts[-1])):
         return target, {}
     settings: dict[str, str] = {}
-    for part in tail.split(","):
+    for part in _COMMA.split(tail):
         key, equals, value = part.partition("=")
         if not equals or not key or key in settings:
-            raise ValueError(f"model setting {part!r}: expected key=value, each key once, as in ltx2:nano@steps=8")
-        settings[key] = value
+            raise ValueError(
+                f"model setting {part!r}: expected key=value, each key once, as in ltx2:nano@steps=8; {COMMA_RULE}"
+            )
+        settings[key] = value.replace("\\,", ",")
     return head, settings

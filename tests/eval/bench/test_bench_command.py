@@ -126,13 +126,16 @@ def test_a_pair_that_decides_nothing_has_a_code_of_its_own(bench):
     assert code == 3
     assert "3 pairs: undecided" in out
     assert "! count: 3 timings" in out
+    assert "! 3 pairs are too few for a verdict, which takes 8; raise --repeats" in out
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (("--device", "tpu"), 2, "device 'tpu': expected cpu, cuda"),
-        (("--size", "64"), 2, "found '64'"),
+        (("--size", "64"), 2, "--size '64': expected WIDTHxHEIGHT"),
+        (("--size", "1000000000x64"), 2, "each from 1 to 99999"),
+        (("--device", "cuda:x"), 2, "cuda:N with a number, as in cuda:0; or meta"),
         (("--size", "100x96"), 2, "width is 100; it must be a multiple of 32"),
         (("--frames", "50"), 2, "num_frames is 50"),
         (("--dtype", "int4"), 2, "dtype 'int4': expected one of float32"),
@@ -168,6 +171,18 @@ def test_without_a_gpu_cuda_is_refused_by_name(bench, monkeypatch):
 def test_a_size_that_cannot_fit_is_said_with_its_estimate(bench, monkeypatch):
     monkeypatch.setattr("ltx2_eval.bench.devices.available_bytes", lambda: 2**30)
     words = ("--model", "ltx2:19b", "--size", "1280x704", "--frames", "121", "--dtype", "bfloat16")
-    code, out, _ = bench(*words)
-    assert code == 0
+    code, out, err = bench(*words)
+    assert code == 1  # nothing at all was timed
+    assert "no case was timed; the table says why" in err
     assert "not run: it needs about 37.9 GiB (estimate), 1 GiB are free on cpu" in " ".join(out.split())
+
+
+def test_one_case_that_was_timed_is_enough_and_all_rows_have_the_same_keys(bench, monkeypatch):
+    monkeypatch.setattr("ltx2_eval.bench.devices.available_bytes", lambda: 2**30)
+    words = ("--model", "ltx2:nano", "--model", "ltx2:19b", "--size", "64x64", "--frames", "9")
+    code, out, _ = bench(*words, "--repeats", "1", "--warmup", "0", "--json")
+    timed, left_out = json.loads(out)["cases"]
+    assert code == 0
+    assert timed["seconds"] > 0
+    assert left_out["seconds"] is left_out["error"] is left_out["verdict"] is None
+    assert list(timed) == list(left_out)

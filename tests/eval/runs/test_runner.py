@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from ltx2_eval.recording import _changes
 from ltx2_reports.records import read_run
 
 
@@ -86,6 +87,12 @@ def test_a_new_metric_is_added_to_a_finished_run(world, tmp_path, metric_entry):
     run = world.go(tmp_path / "run", entries=(metric_entry("brightness"), metric_entry("shy")))
     assert len(run.of_metric("shy")) == 8
     assert len(run.of_metric("brightness")) == 8
+
+
+def test_only_the_entries_that_differ_are_told():
+    old, new = {"a": {"x": 1, "long": "y" * 200}, "b": 2}, {"a": {"long": "y" * 200, "x": 3}, "b": 2}
+    assert list(_changes("", old, new)) == ["a.x was 1, now 3"]
+    assert list(_changes("", {"a": {}}, {"a": {"x": 1}})) == ["a.x was None, now 1"]
 
 
 def test_another_spec_is_refused_by_its_differing_field(world, tmp_path):
