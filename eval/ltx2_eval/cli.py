@@ -227,7 +227,7 @@ def gate_check(
         Path | None, typer.Option(help="Run folder of the baseline, its records are enough; or a folder of `bench`.")
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="What may be lost of which metric: the .toml of `gate calibrate`; see docs/gate.md.")
+        Path | None, typer.Option(help="What may be lost of which metric: a .toml, see docs/gate.md; not for `bench`.")
     ] = None,
     history: Annotated[
         list[Path] | None, typer.Option(help="Earlier runs on this device, for timings; repeat, or a folder of runs.")

@@ -132,9 +132,8 @@ def _mistake(error: "ErrorDetails") -> str:
     where = ".".join((*parents, key))
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']}"
-    table: type[_Strict] = Policy
-    if parents:
-        table = {"speed": SpeedPolicy, "sameness": SamenessPolicy}.get(parents[0], MetricPolicy)
+    tables: dict[str, type[_Strict]] = {"speed": SpeedPolicy, "sameness": SamenessPolicy}
+    table = tables.get(parents[0], MetricPolicy) if parents else Policy
     known = [field.alias or name for name, field in table.model_fields.items()]
     return f"{where}: {unknown('key', key, known)}"
 
