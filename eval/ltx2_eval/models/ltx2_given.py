@@ -164,7 +164,9 @@ def _pixels(path: Path) -> "NDArray[np.uint8]":
         with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
             has_picture = bool(container.streams.video)
             frame = next(container.decode(video=0)) if has_picture else None
-            pixels = None if frame is None else np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+            pixels: NDArray[np.uint8] | None = None
+            if frame is not None:
+                pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
     except (av.error.FFmpegError, StopIteration, IndexError, ValueError) as error:
         raise DamagedInput(
             f"image: {path.name} cannot be read as a picture: it is damaged, or none; expected {_PICTURES}"
