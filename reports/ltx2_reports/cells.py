@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ltx2_reports.numbers import clips_counted
 from ltx2_reports.records import (
     ClipRecord,
     MetricSpec,
@@ -205,10 +206,6 @@ def _cell(found: Gathered, interval: Interval | None) -> Cell:
 def _left_out(reasons: Counter[str]) -> tuple[str, ...]:
     """The commonest reasons with their numbers of clips; what is rarer is counted."""
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    said = [f"{_clips(count)} left out, {words}" for words, count in ranked[:_TOLD_REASONS]]
+    said = [f"{clips_counted(count)} left out, {words}" for words, count in ranked[:_TOLD_REASONS]]
     rest = sum(count for _, count in ranked[_TOLD_REASONS:])
-    return tuple(said + [f"{_clips(rest)} left out for other reasons"] * (rest > 0))
-
-
-def _clips(count: int) -> str:
-    return f"{count} clip{'s' * (count != 1)}"
+    return tuple(said + [f"{clips_counted(rest)} left out for other reasons"] * (rest > 0))

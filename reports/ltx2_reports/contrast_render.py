@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ltx2_reports.contrast import Contrast, Contrasts
 from ltx2_reports.contrast_words import is_significant, p_text, sentence, shown_values
-from ltx2_reports.escape import for_markdown, for_terminal
+from ltx2_reports.escape import for_markdown, terminal_line
 from ltx2_reports.numbers import ARROWS, readable_unit
 
 if TYPE_CHECKING:
@@ -79,15 +79,15 @@ def render_terminal(contrasts: Contrasts) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(_one_line(line)) for line in heading(contrasts)]
+    parts: list[RenderableType] = [Text(terminal_line(line)) for line in heading(contrasts)]
     parts += [Text(), _table(HEAD, [(c.primary, is_significant(c), cells(c)) for c in contrasts.contrasts]), Text()]
-    parts += [Text(_one_line(f"{c.metric.id}: {sentence(c)}")) for c in contrasts.contrasts]
+    parts += [Text(terminal_line(f"{c.metric.id}: {sentence(c)}")) for c in contrasts.contrasts]
     categories = category_rows(contrasts)
     if categories:
         parts += [Text("\nBy category (exploratory, not corrected)", style="bold")]
         parts += [_table(CATEGORY_HEAD, [(False, False, row) for row in categories])]
     parts.append(Text())
-    parts += [Text(f"! {_one_line(note)}", style="yellow") for note in notes(contrasts)]
+    parts += [Text(f"! {terminal_line(note)}", style="yellow") for note in notes(contrasts)]
     parts += [Text(line, style="dim") for line in legend(contrasts)]
     return Group(*parts)
 
@@ -128,9 +128,5 @@ def _table(head: Sequence[str], rows: Sequence[tuple[bool, bool, Sequence[str]]]
         styles = ["bold" if strong else "", *[""] * (len(row) - 1)]
         if told and len(row) > 3:
             styles[3] = "bold"
-        table.add_row(*(Text(_one_line(cell), style=style) for cell, style in zip(row, styles, strict=True)))
+        table.add_row(*(Text(terminal_line(cell), style=style) for cell, style in zip(row, styles, strict=True)))
     return table
-
-
-def _one_line(text: str) -> str:
-    return for_terminal(" ".join(text.split()))

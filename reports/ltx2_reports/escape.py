@@ -111,6 +111,11 @@ def for_terminal(text: str) -> str:
     return visible(text)
 
 
+def terminal_line(text: str) -> str:
+    """`for_terminal` on one line: whatever space it has becomes single blanks."""
+    return for_terminal(" ".join(text.split()))
+
+
 def for_json(value: Any) -> str:
     """JSON in ASCII that is also inert inside an HTML element and on a terminal.
 

@@ -59,6 +59,11 @@ def verdict(difference: Difference, direction: Direction) -> str:
     return "higher" if rises else "lower"
 
 
+def clips_counted(count: int) -> str:
+    """`1 clip`, `2 clips`."""
+    return f"{count} clip{'s' * (count != 1)}"
+
+
 def readable_unit(unit: str, largest: float) -> tuple[float, str]:
     """Factor and unit in which a value is shown: bytes become KiB, MiB or GiB, other units stay."""
     if unit not in ("bytes", "B"):

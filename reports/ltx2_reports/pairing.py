@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ltx2_reports.cells import MISSING_WORDS
+from ltx2_reports.numbers import clips_counted
 from ltx2_reports.records import MetricSpec, Protocol, Run, ValueRecord
 from ltx2_reports.statistics.draws import Array
 
@@ -162,7 +163,7 @@ def _exclusions(first: Run, second: Run, metric: str, ours: ByClip, theirs: ByCl
         shared_prompts = {prompt for prompt, _ in ours} & {prompt for prompt, _ in theirs}
         gone = [key for side in (ours, theirs) for key in side if key[0] not in shared_prompts]
         if gone:
-            yield f"{_clips(len(gone))} left out: the prompt has a value on one side only"
+            yield f"{clips_counted(len(gone))} left out: the prompt has a value on one side only"
         return
     reasons: Counter[str] = Counter()
     for key in sorted({*keys[0], *keys[1]}):
@@ -172,7 +173,7 @@ def _exclusions(first: Run, second: Run, metric: str, ours: ByClip, theirs: ByCl
                 "; ".join(_why(run, of.get(key), metric, name) for run, of, has, name in sides if key not in has)
             ] += 1
     for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-        yield f"{_clips(count)} left out: {reason}"
+        yield f"{clips_counted(count)} left out: {reason}"
 
 
 def _why(run: Run, sample: str | None, metric: str, side: str) -> str:
@@ -182,7 +183,3 @@ def _why(run: Run, sample: str | None, metric: str, side: str) -> str:
     of_set = run.values[(None, metric)].left_out.get(sample) if (None, metric) in run.values else None
     reason = line.reason if line is not None else of_set or run.clips[sample].reason
     return f"{MISSING_WORDS[reason.kind] if reason is not None else 'not scored'} in {side}"
-
-
-def _clips(count: int) -> str:
-    return f"{count} clip{'s' * (count != 1)}"

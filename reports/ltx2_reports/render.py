@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltx2_reports.cells import MISSING_WORDS, Cell
 from ltx2_reports.comparison import Column, Comparison
-from ltx2_reports.escape import for_csv, for_markdown, for_markdown_code, for_terminal
+from ltx2_reports.escape import for_csv, for_markdown, for_markdown_code, for_terminal, terminal_line
 from ltx2_reports.grid import (
     MARKS,
     CellText,
@@ -43,13 +43,9 @@ def render_terminal(comparison: Comparison, width: int = 110) -> "RenderableType
         parts.append(Text(for_terminal(f"\nDifference from {comparison.baseline}, paired by prompt"), style="bold"))
         parts.append(_terminal_table(differences, difference_systems(comparison), width, count="prompts"))
     parts.append(Text())
-    parts += [Text(f"! {_one_line(note)}", style="yellow") for note in comparison.notes]
-    parts += [Text(_one_line(line), style="dim") for line in legend(comparison)]
+    parts += [Text(f"! {terminal_line(note)}", style="yellow") for note in comparison.notes]
+    parts += [Text(terminal_line(line), style="dim") for line in legend(comparison)]
     return Group(*parts)
-
-
-def _one_line(text: str) -> str:
-    return for_terminal(" ".join(text.split()))
 
 
 def _terminal_table(rows: list[Row], systems: list[str], width: int, count: str = "n") -> "Table":
@@ -71,12 +67,12 @@ def _filled_table(rows: list[Row], systems: list[str], count: str, separator: st
     table.add_column(Text("metric"), overflow="fold")
     table.add_column(Text(count), justify="right", no_wrap=True)
     for system in systems:
-        label = Text(_one_line(system))
+        label = Text(terminal_line(system))
         label.truncate(_LONGEST_LABEL, overflow="ellipsis")
         table.add_column(label, overflow="fold")
     table.add_column(Text("protocol"), style="dim", no_wrap=True)
     for row in rows:
-        name = Text(_one_line(row.name), style="bold" if row.primary else "")
+        name = Text(terminal_line(row.name), style="bold" if row.primary else "")
         name.truncate(4 * _LONGEST_LABEL, overflow="ellipsis")
         cells = [_terminal_cell(cell, separator) for cell in row.cells]
         table.add_row(name, Text(row.n), *cells, Text(f"#{row.identity}"))

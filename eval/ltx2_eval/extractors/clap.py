@@ -1,6 +1,5 @@
 """LAION-CLAP: sounds and sentences in one space, run by transformers' ClapModel."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, present
-from ltx2_eval.extractors.embedding import check_texts, load_model, load_tokenizer, tokenized, unit
+from ltx2_eval.extractors.embedding import TextTower, check_texts, load_model, load_tokenizer, unit
 from ltx2_eval.extractors.sound import mono
 
 RATE_HZ = 48_000
@@ -43,7 +42,7 @@ def windows(waveform: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [waveform[start : start + WINDOW] for start in starts]
 
 
-class ClapExtractor:
+class ClapExtractor(TextTower):
     """Unit-length CLAP embeddings of 10 s windows; sentences through `text_features`."""
 
     def __init__(self, spec: ExtractorSpec, model: Any, tokenizer: Any, device: str) -> None:
@@ -81,13 +80,3 @@ class ClapExtractor:
         mels = batch["input_features"].to(self.device)
         with torch.inference_mode():
             return unit(self.model.get_audio_features(input_features=mels)).cpu().numpy()
-
-    def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(len(texts), d) embeddings of unit length; texts are cut at 77 tokens."""
-        inputs, _ = tokenized(self.tokenizer, texts, self.device)
-        with torch.inference_mode():
-            return unit(self.model.get_text_features(**inputs)).cpu().numpy()
-
-    def num_truncated(self, texts: Sequence[str]) -> int:
-        """How many texts are longer than the 77 tokens that the network reads."""
-        return tokenized(self.tokenizer, texts, "cpu")[1]

@@ -1,6 +1,5 @@
 """CLIP ViT-L/14: pictures and sentences in one space."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, present
-from ltx2_eval.extractors.embedding import check_texts, load_model, load_tokenizer, tokenized, unit
+from ltx2_eval.extractors.embedding import TextTower, check_texts, load_model, load_tokenizer, unit
 from ltx2_eval.extractors.frames import bin_centre_frames
 
 NUM_FRAMES = 16
@@ -40,7 +39,7 @@ def clip_pixels(frame: NDArray[np.uint8], side: int) -> Tensor:
     return rearrange((pixels - torch.tensor(_MEAN)) / torch.tensor(_STD), "h w c -> c h w")
 
 
-class ClipExtractor:
+class ClipExtractor(TextTower):
     """Unit-length CLIP embeddings of 16 frames; sentences through `text_features`."""
 
     def __init__(self, spec: ExtractorSpec, model: Any, tokenizer: Any, device: str) -> None:
@@ -75,13 +74,3 @@ class ClipExtractor:
         pixels = torch.stack([clip_pixels(frame, self.side) for frame in frames])
         with torch.inference_mode():
             return unit(self.model.get_image_features(pixel_values=pixels.to(self.device))).cpu().numpy()
-
-    def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(len(texts), d) embeddings of unit length; texts are cut at 77 tokens."""
-        inputs, _ = tokenized(self.tokenizer, texts, self.device)
-        with torch.inference_mode():
-            return unit(self.model.get_text_features(**inputs)).cpu().numpy()
-
-    def num_truncated(self, texts: Sequence[str]) -> int:
-        """How many texts are longer than the 77 tokens that the network reads."""
-        return tokenized(self.tokenizer, texts, "cpu")[1]

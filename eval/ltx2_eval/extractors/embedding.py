@@ -106,3 +106,21 @@ def unit(output: Any) -> Tensor:
     """Embeddings of unit length, from the tensor that transformers 4 gives or the object that 5 gives."""
     embedding = output if isinstance(output, Tensor) else output.pooler_output
     return F.normalize(embedding.float(), dim=-1)
+
+
+class TextTower:
+    """The sentences' side of CLIP and CLAP; a subclass brings the model, its tokenizer and the device."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+
+    def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), d) embeddings of unit length; texts are cut at 77 tokens."""
+        inputs, _ = tokenized(self.tokenizer, texts, self.device)
+        with torch.inference_mode():
+            return unit(self.model.get_text_features(**inputs)).cpu().numpy()
+
+    def num_truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the 77 tokens that the network reads."""
+        return tokenized(self.tokenizer, texts, "cpu")[1]

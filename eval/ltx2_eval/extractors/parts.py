@@ -16,6 +16,23 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
+class PreNormBlock(nn.Module):
+    """Transformer block that normalises before each part: `norm1`, `attn`, `norm2`, `mlp`."""
+
+    def __init__(self, width: int, attention: nn.Module, hidden: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = attention
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, n, width) -> (b, n, width)."""
+        x = x + self.attn(self.norm1(x))
+        mixed: Tensor = x + self.mlp(self.norm2(x))
+        return mixed
+
+
 class Dense(nn.Module):
     """One layer: `dense`."""
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.network import NetworkExtractor, blank
+from ltx2_eval.extractors.parts import PreNormBlock, Projection
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.spectrogram import Array, centred_power, hann, htk_filters
 
@@ -52,35 +53,6 @@ class _Attention(nn.Module):
         return self.proj(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
 
 
-class _Mlp(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(_WIDTH, 4 * _WIDTH)
-        self.fc2 = nn.Linear(4 * _WIDTH, _WIDTH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
-class _Block(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(_WIDTH, eps=1e-6)
-        self.attn = _Attention()
-        self.norm2 = nn.LayerNorm(_WIDTH, eps=1e-6)
-        self.mlp = _Mlp()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
-class _PatchEmbedding(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(1, _WIDTH, 16, stride=10)
-
-
 class Passt(nn.Module):
     """The transformer (Koutini et al. 2022), with the names of `passt-s-f128-p16-s10-ap.476-swa.pt`."""
 
@@ -91,8 +63,8 @@ class Passt(nn.Module):
         self.new_pos_embed = nn.Parameter(torch.zeros(1, 2, _WIDTH))
         self.freq_new_pos_embed = nn.Parameter(torch.zeros(1, _WIDTH, _ROWS, 1))
         self.time_new_pos_embed = nn.Parameter(torch.zeros(1, _WIDTH, 1, _COLUMNS))
-        self.patch_embed = _PatchEmbedding()
-        self.blocks = nn.Sequential(*(_Block() for _ in range(_DEPTH)))
+        self.patch_embed = Projection(nn.Conv2d(1, _WIDTH, 16, stride=10))
+        self.blocks = nn.Sequential(*(PreNormBlock(_WIDTH, _Attention(), 4 * _WIDTH) for _ in range(_DEPTH)))
         self.norm = nn.LayerNorm(_WIDTH, eps=1e-6)
         self.head = nn.Sequential(nn.LayerNorm(_WIDTH), nn.Linear(_WIDTH, _CLASSES))
         self.head_dist = nn.Linear(_WIDTH, _CLASSES)  # in the file, not used
@@ -103,7 +75,7 @@ class Passt(nn.Module):
         Args:
             mels: (b, 128, t) with t from 16 to 1005.
         """
-        patches = self.patch_embed.proj(rearrange(mels, "b m t -> b 1 m t"))
+        patches = self.patch_embed(rearrange(mels, "b m t -> b 1 m t"))
         patches = patches + self.time_new_pos_embed[..., : patches.shape[3]] + self.freq_new_pos_embed
         places = rearrange(patches, "b d f t -> b (f t) d")
         tokens = torch.cat([self.cls_token, self.dist_token], dim=1) + self.new_pos_embed

@@ -11,7 +11,7 @@ from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.frames import middle_frames
 from ltx2_eval.extractors.i3d import NUM_FRAMES, SIDE
 from ltx2_eval.extractors.network import NetworkExtractor, blank
-from ltx2_eval.extractors.parts import Mlp, Projection
+from ltx2_eval.extractors.parts import PreNormBlock, Projection
 from ltx2_eval.extractors.pixels import squashed
 
 TUBELET = 2
@@ -46,22 +46,6 @@ class Attention(nn.Module):
         return self.proj(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
 
 
-class Block(nn.Module):
-    """Pre-norm transformer block."""
-
-    def __init__(self, width: int, heads: int, hidden: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=_EPS)
-        self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=_EPS)
-        self.mlp = Mlp(width, hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, n, width) -> (b, n, width)."""
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
 class VideoMae(nn.Module):
     """Video transformer (Wang et al. 2023, VideoMAE V2), names of `vit_g_hybrid_pt_1200e_ssv2_ft.pth`.
 
@@ -74,7 +58,7 @@ class VideoMae(nn.Module):
         super().__init__()
         kernel = (TUBELET, PATCH, PATCH)
         self.patch_embed = Projection(nn.Conv3d(3, width, kernel, stride=kernel))
-        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(depth))
+        self.blocks = nn.ModuleList(PreNormBlock(width, Attention(width, heads), hidden) for _ in range(depth))
         self.fc_norm = nn.LayerNorm(width, eps=_EPS)
         self.head = nn.Linear(width, classes)
 

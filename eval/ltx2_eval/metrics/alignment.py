@@ -55,13 +55,13 @@ def clip_tv(
     truncated = encoder.num_truncated(sentences)
     neighbours = (frames[1:] * frames[:-1]).sum(axis=1)
     return Outcome(
-        value=_cosine(cosines.mean()),
+        value=cosine_of(cosines.mean()),
         details={
             "text": origin,
             "num_sentences": len(sentences),
-            "worst_frame": _cosine(cosines.mean(axis=1).min()),
-            "worst_sentence": _cosine(cosines.mean(axis=0).min()),
-            "adjacent_frames": _cosine(neighbours.mean()) if len(neighbours) else None,
+            "worst_frame": cosine_of(cosines.mean(axis=1).min()),
+            "worst_sentence": cosine_of(cosines.mean(axis=0).min()),
+            "adjacent_frames": cosine_of(neighbours.mean()) if len(neighbours) else None,
         },
         warnings=(f"{truncated} of {len(sentences)} sentences cut at 77 tokens",) if truncated else (),
     )
@@ -91,11 +91,11 @@ def clap_ta(
     sound = mean / np.linalg.norm(mean)
     own, whole = (sound @ encoder.text_features([text, subject.prompt.text]).astype(np.float64).T)[0]
     return Outcome(
-        value=_cosine(own),
+        value=cosine_of(own),
         details={
             "text": origin,
             "num_windows": len(parts),
-            "full_prompt": _cosine(whole),
+            "full_prompt": cosine_of(whole),
         },
         warnings=("text cut at 77 tokens",) if encoder.num_truncated([text]) else (),
     )
@@ -141,5 +141,6 @@ def text_of(prompt: Prompt | None, field: str) -> tuple[str, str]:
     return QUOTED.sub("", prompt.text).strip() or prompt.text, "text"
 
 
-def _cosine(value: float) -> float:
+def cosine_of(value: float) -> float:
+    """A product of unit vectors, without what rounding puts beyond -1..1."""
     return float(np.clip(value, -1.0, 1.0))

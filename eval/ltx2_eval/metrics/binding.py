@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.extractors.base import Extractor, NotApplicable
 from ltx2_eval.extractors.imagebind import PIECE_S, window_starts
-from ltx2_eval.metrics.alignment import TextExtractor, sentences_of, text_of
+from ltx2_eval.metrics.alignment import TextExtractor, cosine_of, sentences_of, text_of
 from ltx2_eval.metrics.base import Outcome, Subject
 
 Features = NDArray[np.float32] | None
@@ -78,7 +78,7 @@ def avh_score(subject: Subject, features: Features, extractor: Extractor | None)
     """
     del extractor
     frames, sound, _ = _stills(subject, features)
-    return Outcome(value=_clipped(float((frames @ sound).mean())), details={"num_frames": len(frames)})
+    return Outcome(value=cosine_of(float((frames @ sound).mean())), details={"num_frames": len(frames)})
 
 
 def javis_score(
@@ -105,7 +105,7 @@ def javis_score(
         first = min(int(start_s * fps), len(frames) - 1)
         cosines = np.sort(frames[first : first + per_window] @ sound)
         means.append(cosines[: max(1, int(kept_share * len(cosines)))].mean())
-    return Outcome(value=_clipped(float(np.mean(means))), details={"num_windows": len(means)})
+    return Outcome(value=cosine_of(float(np.mean(means))), details={"num_windows": len(means)})
 
 
 def tv_sides(features: NDArray[np.float32], prompt: Prompt | None, extractor: Extractor) -> Sides:
@@ -162,8 +162,4 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _product(sides: Sides) -> float:
-    return _clipped(float(sides[0] @ sides[1]))
-
-
-def _clipped(value: float) -> float:
-    return float(np.clip(value, -1.0, 1.0))
+    return cosine_of(float(sides[0] @ sides[1]))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ltx2_eval.metrics.checked import Features, checked, joined
+from ltx2_eval.metrics.two_sides import MeanOverPairs, TwoSides
 
 Clips = Sequence[NDArray[np.float32]]
 
@@ -142,45 +143,23 @@ class InceptionScore(Metric):
         return InceptionOverClips()
 
 
-class DivergenceOverPairs:
-    """Mean divergence of two lists of clips, the first of one belonging to the first of the other, and so on."""
-
-    def __call__(self, generated: Clips, reference: Clips) -> float:
-        """The mean over the clips of the mean over their rows."""
-        return float(self._of_clips(generated, reference).mean())
-
-    def on_draws(self, generated: Clips, reference: Clips, counts: NDArray[np.int64]) -> list[float]:
-        """The mean for each row of `counts` (draws, clips): how many times each pair is in the set."""
-        weights = torch.from_numpy(counts).double()
-        means: list[float] = (weights @ self._of_clips(generated, reference) / weights.sum(dim=1)).tolist()
-        return means
-
-    def _of_clips(self, generated: Clips, reference: Clips) -> Tensor:
-        if len(generated) != len(reference):
-            raise ValueError(f"{len(generated)} generated and {len(reference)} reference clips, expected pairs")
-        return torch.stack([_divergences(x, y).mean() for x, y in zip(generated, reference, strict=True)])
+def _mean_divergence(x: Features, y: Features) -> Tensor:
+    return _divergences(x, y).mean()
 
 
-class PairedDivergence(Metric):
+class PairedDivergence(TwoSides):
     """Mean KL divergence over pairs of logits: the n-th update of one side belongs to the n-th of the other.
 
     Args:
         dimension: number of classes.
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
     paired = True
     """Each generated clip is judged against one clip of the reference."""
-    generated: list[Tensor]
-    reference: list[Tensor]
 
     def __init__(self, dimension: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dimension = dimension
-        for name in ("generated", "reference"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, features: Features, real: bool) -> None:
         """Take (k, classes) logits of clips, of their references where `real`.
@@ -189,10 +168,10 @@ class PairedDivergence(Metric):
             ValueError: another width, or values that are not finite.
         """
         name = "reference" if real else "generated"
-        rows = checked(features, f"{name} features").float().to(self.device)
+        rows = checked(features, f"{name} features")
         if rows.shape[1] != self.dimension:
             raise ValueError(f"{name} features: found width {rows.shape[1]}, expected {self.dimension}")
-        getattr(self, name).append(rows)
+        super().update(rows, real)
 
     def compute(self) -> Tensor:
         """The mean divergence, a float64 scalar.
@@ -200,15 +179,7 @@ class PairedDivergence(Metric):
         Raises:
             ValueError: fewer than two rows on a side, or another number on each.
         """
-        sides = []
-        for name in ("generated", "reference"):
-            parts = getattr(self, name)
-            rows = torch.cat(parts) if isinstance(parts, list) and parts else parts
-            if not isinstance(rows, Tensor) or len(rows) < 2:
-                found = len(rows) if isinstance(rows, Tensor) else 0
-                raise ValueError(f"{name} features: found {found} rows, at least 2 are needed")
-            sides.append(rows)
-        return torch.tensor(paired_divergence(*sides), dtype=torch.float64, device=self.device)
+        return torch.tensor(paired_divergence(*self.sides()), dtype=torch.float64, device=self.device)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -216,6 +187,6 @@ class PairedDivergence(Metric):
         return ()
 
     @property
-    def distance(self) -> DivergenceOverPairs:
+    def distance(self) -> MeanOverPairs:
         """The same mean of two lists of clips, for resampling."""
-        return DivergenceOverPairs()
+        return MeanOverPairs(_mean_divergence)

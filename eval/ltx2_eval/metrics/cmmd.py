@@ -1,16 +1,15 @@
 """CMMD (Jayasumana et al. 2024): distance of CLIP embeddings by a kernel that sees little but their means."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 
-from ltx2_eval.metrics.checked import Features, checked, checked_pair, joined
+from ltx2_eval.metrics.checked import Features, checked_pair, joined
 from ltx2_eval.metrics.kernel import gaussian_kernel
+from ltx2_eval.metrics.two_sides import TwoSides
 
 SIGMA = 10.0
 SCALE = 1000.0
@@ -48,7 +47,7 @@ class CmmdOverClips:
         return cmmd(joined(generated, "generated")[0], joined(reference, "reference")[0])
 
 
-class Cmmd(Metric):
+class Cmmd(TwoSides):
     """CMMD over embeddings that arrive in pieces; keeps them in float32, and states merge over processes.
 
     What it measures: how far apart the mean embeddings of two sets lie. It cannot see a set that collapsed onto the
@@ -62,41 +61,13 @@ class Cmmd(Metric):
     19.9003
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-    generated: list[Tensor]
-    reference: list[Tensor]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for name in ("generated", "reference"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, features: Features, real: bool) -> None:
-        """Take (k, d) unit-length embeddings, of the reference where `real`.
-
-        Raises:
-            ValueError: values that are not finite.
-        """
-        name = "reference" if real else "generated"
-        getattr(self, name).append(checked(features, f"{name} features").float().to(self.device))
-
     def compute(self) -> Tensor:
         """The distance, a float64 scalar.
 
         Raises:
             ValueError: no rows on a side.
         """
-        sides = []
-        for name in ("generated", "reference"):
-            parts = getattr(self, name)
-            rows = torch.cat(parts) if isinstance(parts, list) and parts else parts
-            if not isinstance(rows, Tensor) or len(rows) < 2:
-                found = len(rows) if isinstance(rows, Tensor) else 0
-                raise ValueError(f"{name} features: found {found} rows, at least 2 are needed")
-            sides.append(rows)
-        return torch.tensor(cmmd(*sides), dtype=torch.float64, device=self.device)
+        return torch.tensor(cmmd(*self.sides()), dtype=torch.float64, device=self.device)
 
     @property
     def warnings(self) -> tuple[str, ...]:

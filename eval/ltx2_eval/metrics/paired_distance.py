@@ -1,36 +1,11 @@
 """Mean squared distance between each clip and its own reference: LPIPS of pairs, in the space of its extractor."""
 
-from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 
 from ltx2_eval.metrics.checked import Features, checked
-
-Clips = Sequence[NDArray[np.float32]]
-
-
-class DistanceOverPairs:
-    """Mean squared distance of two lists of clips, the first of one belonging to the first of the other, and so on."""
-
-    def __call__(self, generated: Clips, reference: Clips) -> float:
-        """The mean over the clips of the mean over their rows."""
-        return float(self._of_clips(generated, reference).mean())
-
-    def on_draws(self, generated: Clips, reference: Clips, counts: NDArray[np.int64]) -> list[float]:
-        """The mean for each row of `counts` (draws, clips): how many times each pair is in the set."""
-        weights = torch.from_numpy(counts).double()
-        means: list[float] = (weights @ self._of_clips(generated, reference) / weights.sum(dim=1)).tolist()
-        return means
-
-    def _of_clips(self, generated: Clips, reference: Clips) -> Tensor:
-        if len(generated) != len(reference):
-            raise ValueError(f"{len(generated)} generated and {len(reference)} reference clips, expected pairs")
-        return torch.stack([_distance(x, y) for x, y in zip(generated, reference, strict=True)])
+from ltx2_eval.metrics.two_sides import MeanOverPairs, TwoSides
 
 
 def _distance(x: Features, y: Features) -> Tensor:
@@ -40,7 +15,11 @@ def _distance(x: Features, y: Features) -> Tensor:
     return (first - second).square().sum(dim=1).mean()
 
 
-class PairedDistance(Metric):
+DistanceOverPairs = partial(MeanOverPairs, _distance)
+"""Mean squared distance of two lists of clips: the mean over the clips of the mean over their rows."""
+
+
+class PairedDistance(TwoSides):
     """Mean squared distance over pairs of clips: the n-th update of one side belongs to the n-th of the other.
 
     What it measures: with the LPIPS extractor, how different each clip looks from its own reference, as a quantised
@@ -55,27 +34,8 @@ class PairedDistance(Metric):
     2.0
     """
 
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
     paired = True
     """Each generated clip is judged against one clip of the reference."""
-    generated: list[Tensor]
-    reference: list[Tensor]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for name in ("generated", "reference"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, features: Features, real: bool) -> None:
-        """Take (k, d) features of clips, of their references where `real`.
-
-        Raises:
-            ValueError: values that are not finite.
-        """
-        name = "reference" if real else "generated"
-        getattr(self, name).append(checked(features, f"{name} features").float().to(self.device))
 
     def compute(self) -> Tensor:
         """The mean distance, a float64 scalar.
@@ -83,15 +43,7 @@ class PairedDistance(Metric):
         Raises:
             ValueError: fewer than two rows on a side, or another shape on each.
         """
-        sides = []
-        for name in ("generated", "reference"):
-            parts = getattr(self, name)
-            rows = torch.cat(parts) if isinstance(parts, list) and parts else parts
-            found = len(rows) if isinstance(rows, Tensor) else 0
-            if found < 2:
-                raise ValueError(f"{name} features: found {found} rows, at least 2 are needed")
-            sides.append(rows)
-        return _distance(*sides).to(self.device)
+        return _distance(*self.sides()).to(self.device)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -99,6 +51,6 @@ class PairedDistance(Metric):
         return ()
 
     @property
-    def distance(self) -> DistanceOverPairs:
+    def distance(self) -> MeanOverPairs:
         """The same mean of two lists of clips, for resampling."""
         return DistanceOverPairs()
