@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -56,7 +57,7 @@ class Unavailable:
         return None
 
 
-class _TracedMeter:
+class _TracedMeter(ABC):
     """Joules so far, over time; a thread goes on looking."""
 
     def __init__(self, source: str, now: Callable[[], float], every_s: float) -> None:
@@ -93,11 +94,11 @@ class _TracedMeter:
         first, last = np.interp([begin_s, end_s], times, joules)
         return float(last - first)
 
-    def _begin(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _begin(self) -> None: ...
 
-    def _look(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _look(self) -> None: ...
 
 
 class CounterMeter(_TracedMeter):

@@ -1,5 +1,6 @@
 """Encoders that look at every frame: DINO for what moves, CLIP ViT-B/32 for the whole picture, as VBench has them."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from ltx2_eval.extractors.pixels import (
 _BATCH = 16
 
 
-class _EveryFrame:
+class _EveryFrame(ABC):
     """A transformers model on all frames of a clip, in batches."""
 
     def __init__(self, spec: ExtractorSpec, model: Any, device: str) -> None:
@@ -42,11 +43,11 @@ class _EveryFrame:
         return cls(spec, cls._model(weights, device), device)
 
     @staticmethod
-    def _model(folder: Path, device: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _model(folder: Path, device: str) -> Any: ...
 
-    def _embed(self, frames: NDArray[np.uint8]) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def _embed(self, frames: NDArray[np.uint8]) -> Tensor: ...
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """(f, d) of unit length.

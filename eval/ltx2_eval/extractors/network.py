@@ -1,5 +1,6 @@
 """What extractors share that run one network from one safetensors file: building it, loading strictly, placing it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -23,7 +24,7 @@ def blank(make: Callable[[], N]) -> N:
     return network.to_empty(device="cpu")
 
 
-class NetworkExtractor(Generic[N]):
+class NetworkExtractor(ABC, Generic[N]):
     """Base of extractors around one network; a subclass says how the network is built and what it does with a clip."""
 
     def __init__(self, spec: ExtractorSpec, network: N, device: str) -> None:
@@ -32,9 +33,9 @@ class NetworkExtractor(Generic[N]):
         self.device = device
 
     @classmethod
+    @abstractmethod
     def build(cls) -> N:
         """The network, its weights not loaded yet."""
-        raise NotImplementedError
 
     @classmethod
     def load(cls, spec: ExtractorSpec, weights: Path | None, device: str) -> Self:
