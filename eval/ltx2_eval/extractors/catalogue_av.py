@@ -201,6 +201,17 @@ _FRAMES = (
         beside=("laion-aesthetic",),
     ),
     _spec(
+        "fid-inception-v3",
+        "InceptionV3 of FID, features before the classifier",
+        "video",
+        2048,
+        "fid-inception-v3",
+        "squash299-bilinear-noaa-tf1-128",
+        "2f-bin-centres",
+        "Szegedy et al. 2016; the port of mseitzer/pytorch-fid, fed as toshas/torch-fidelity does",
+        "inception:FidExtractor",
+    ),
+    _spec(
         "efficientnet-lite0",
         "EfficientNet-Lite0, ImageNet, features before the classifier",
         "video",

@@ -18,7 +18,8 @@ CHOICE = (
 """What an expert looks at first; `default` adds the checks that need no weights, and drops what is not free."""
 
 PUBLISHED = (
-    *("fvd", "fvd_videogpt", "kvd", "kvd_videogpt", "cd_fvd", "fad_vggish", "fd_panns", "fd_passt", "fad_clap"),
+    *("fvd", "fvd_videogpt", "kvd", "kvd_videogpt", "cd_fvd", "fid", "kid"),
+    *("fad_vggish", "fd_panns", "fd_passt", "fad_clap"),
     *("is_panns", "is_passt", "kl_panns", "kl_passt", "clip_tv", "clap_ta", "clap_ta_630k", "ib_tv", "ib_ta", "ib_av"),
     *("avh_score", "javis_score", "av_align", "desync", "desync_expected", "aesthetic"),
     *("subject_consistency", "background_consistency", "dynamic_degree", "speech_wer"),
