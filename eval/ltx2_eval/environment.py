@@ -8,7 +8,10 @@ from pathlib import Path
 
 from ltx2_reports.records import Environment
 
-_PACKAGES = ("ltx2-eval", "torch", "transformers", "torchmetrics", "numpy", "scipy", "av", "soxr", "safetensors")
+_PACKAGES = (
+    *("ltx2-eval", "torch", "transformers", "tokenizers", "torchmetrics", "numpy", "scipy"),
+    *("av", "soxr", "pillow", "safetensors"),
+)
 
 
 def environment(device: str = "cpu") -> Environment:

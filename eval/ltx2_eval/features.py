@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ltx2_eval.extractors.base import ExtractorSpec, arithmetic
+from ltx2_eval.libraries import libraries_of
 from ltx2_eval.media import decoder_id
 from ltx2_reports.store import DamagedError, atomic_write, canonical_hash
 
@@ -37,6 +38,7 @@ class FeatureCache:
             spec.preprocessing,
             spec.sampling,
             weights_sha256,
+            libraries_of(spec.implementation),
             *self._computed_with,
         ]
         return self.root / f"{spec.id}-v{spec.version}" / f"{file_sha256[:16]}-{canonical_hash(what)[:24]}.safetensors"

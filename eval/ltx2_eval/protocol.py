@@ -1,10 +1,13 @@
 """Builds a value's protocol: everything that can change it."""
 
+from collections.abc import Sequence
+
 from ltx2_eval.extractors.base import arithmetic
 from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.libraries import libraries_of
 from ltx2_eval.media import decoder_id
 from ltx2_eval.metrics.base import MetricEntry
-from ltx2_reports.records import Protocol, ReferenceRef, RunHeader, Scalar
+from ltx2_reports.records import PromptRef, Protocol, ReferenceRef, RunHeader, Scalar
 
 
 def protocol_of(
@@ -32,7 +35,18 @@ def protocol_of(
         n=n,
         settings={**entry.settings, **_timing_settings(entry, header)},
         arithmetic=arithmetic(pool.device) if spec else None,
+        libraries=libraries_of(entry.implementation, spec.implementation if spec else None),
+        text=_origin(entry.text, header.spec.prompts) if entry.text else None,
     )
+
+
+def _origin(field: str, prompts: Sequence[PromptRef]) -> str:
+    """Where the text comes from that a clip is compared with: said apart by the suite, or cut out of the prompt."""
+    given = sum(bool(getattr(prompt, field)) for prompt in prompts)
+    if given == len(prompts):
+        return field
+    cut = "quotes in text" if field == "speech" else "text without quotes"
+    return f"{field} of {given} of {len(prompts)} prompts, else {cut}" if given else cut
 
 
 def _timing_settings(entry: MetricEntry, header: RunHeader) -> dict[str, Scalar]:

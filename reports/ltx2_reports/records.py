@@ -99,6 +99,12 @@ class Protocol(Record):
     """What is left: thresholds, kernel, device of a timing, ..."""
     arithmetic: str | None = None
     """Device kind and precision of the features; null: on the CPU in float32, or no features."""
+    libraries: dict[str, str] | None = None
+    """What the libraries do that a value goes through: the name of a behaviour that was tested, or a version. Null:
+    not recorded, as in early records."""
+    text: str | None = None
+    """Which text of the prompts a clip is compared with: said apart, or cut out of the prompt. Null: none, or not
+    recorded."""
 
     @property
     def identity(self) -> str:
@@ -117,7 +123,7 @@ class Protocol(Record):
         """Sentences naming each field in which two protocols differ."""
         mine, theirs = self._content(), other._content()
         changed = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
-        return [f"{key}: {getattr(self, key)!r} and {getattr(other, key)!r}" for key in changed]
+        return [f"{key}: {_told(key, self)} and {_told(key, other)}" for key in changed]
 
     def _content(self) -> dict[str, Any]:
         """All fields; of suite and reference only the hash, since a copy under another name is the same set.
@@ -125,12 +131,22 @@ class Protocol(Record):
         What older records do not have counts only where it is set: their identities stay.
         """
         content = self.model_dump(mode="json")
-        if content["arithmetic"] is None:
-            del content["arithmetic"]
+        for key in _ADDED:
+            if not content[key]:
+                del content[key]
         for key in ("suite", "reference"):
             if content[key] is not None:
                 content[key] = content[key].rpartition("#")[2]
         return content
+
+
+_ADDED = ("arithmetic", "libraries", "text")
+"""Fields of a protocol that the earliest records do not have."""
+
+
+def _told(key: str, protocol: Protocol) -> str:
+    found = getattr(protocol, key)
+    return "not recorded" if found is None and key in ("libraries", "text") else repr(found)
 
 
 class Stage(Record):

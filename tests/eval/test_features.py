@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -60,7 +61,10 @@ def test_another_decoder_or_kind_of_device_finds_nothing(cache, monkeypatch):
     monkeypatch.setattr("ltx2_eval.media.DECODER", "another-v1")
     assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is None
     monkeypatch.undo()
-    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.0")
+    monkeypatch.setattr("av.library_versions", {**av.library_versions, "libavcodec": (0, 0, 0)})
+    assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is None
+    monkeypatch.undo()
+    monkeypatch.setattr("ltx2_eval.features.libraries_of", lambda place: {"soxr": "another"})
     assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is None
     monkeypatch.undo()
     assert FeatureCache(cache.root).get(FILE, SPEC, WEIGHTS) is not None

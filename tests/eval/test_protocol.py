@@ -8,7 +8,7 @@ from ltx2_eval import protocol as module
 from ltx2_eval.extractors.base import ExtractorSpec
 from ltx2_eval.metrics.catalogue import BUILT_IN
 from ltx2_eval.protocol import protocol_of
-from ltx2_reports.records import Environment, Protocol, ReferenceRef, RunHeader, RunSpec, SuiteRef
+from ltx2_reports.records import Environment, PromptRef, Protocol, ReferenceRef, RunHeader, RunSpec, SuiteRef
 
 SPEC = ExtractorSpec(
     id="x",
@@ -37,7 +37,12 @@ class Pool:
         return self._sha256
 
 
-def _header(suite="2" * 64, **environment):
+def _prompt(**given):
+    empty = {"category": None, "language": None, "visual_text": None, "audio_text": None}
+    return PromptRef(**{"id": "p", "text": "A dog.", **empty, **given})
+
+
+def _header(suite="2" * 64, prompts=(), **environment):
     fields = {
         "packages": {"torch": "2"},
         "python": "3",
@@ -52,7 +57,7 @@ def _header(suite="2" * 64, **environment):
         model="m",
         model_identity={},
         suite=SuiteRef(name="s", version="1", sha256=suite, licence=None),
-        prompts=(),
+        prompts=prompts,
         seeds=(0,),
         clip=None,
         container=None,
@@ -86,6 +91,8 @@ CHANGES = {
     "suite": lambda: {"header": _header(suite="4" * 64)},
     "n": lambda: {"n": 9},
     "arithmetic": lambda: {"pool": Pool(device="cuda:1")},
+    "libraries": lambda: _spec(implementation="ltx2_eval.extractors.i3d:I3dExtractor"),
+    "text": lambda: {"entry": dataclasses.replace(ENTRY, text="audio_text")},
     "settings": lambda: {"entry": dataclasses.replace(ENTRY, settings={"dimension": 4, "more": True})},
 }
 
@@ -101,6 +108,43 @@ def test_the_decoder_is_in_it(monkeypatch):
     before = _protocol()
     monkeypatch.setattr(module, "decoder_id", lambda: "another")
     assert before.difference(_protocol()) == [f"decoder: {before.decoder!r} and 'another'"]
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "told"),
+    [
+        ("audio_text", ["A bark.", "A bark."], "audio_text"),
+        ("audio_text", ["A bark.", None], "audio_text of 1 of 2 prompts, else text without quotes"),
+        ("visual_text", [None, None], "text without quotes"),
+    ],
+)
+def test_where_a_text_comes_from_is_told(field, given, told):
+    prompts = tuple(_prompt(id=str(i), **{field: text}) for i, text in enumerate(given))
+    entry = dataclasses.replace(ENTRY, text=field)
+    assert _protocol(entry, header=_header(prompts=prompts)).text == told
+
+
+def test_spoken_lines_are_told_from_quotes():
+    line = {"speaker": "a", "language": "en", "text": "Hello."}
+    speech = BUILT_IN["speech_wer"]
+    assert _protocol(speech, header=_header(prompts=(_prompt(speech=(line,)),))).text == "speech"
+    assert _protocol(speech, header=_header(prompts=(_prompt(text='He says "Hello."'),))).text == "quotes in text"
+
+
+def test_an_early_record_keeps_its_identity_and_says_what_it_does_not_know():
+    """Records from before the fields existed: read as they are, told apart by name, never taken for equal."""
+    now = _protocol(**_spec(implementation="ltx2_eval.extractors.i3d:I3dExtractor"))
+    stored = now.model_dump(mode="json")
+    early = Protocol.model_validate({k: v for k, v in stored.items() if k not in ("arithmetic", "libraries", "text")})
+    assert early.libraries is None
+    assert early.identity == now.model_copy(update={"libraries": None}).identity != now.identity
+    assert early.difference(now) == ["libraries: not recorded and {'torch': 'operators-1'}"]
+
+
+def test_a_metric_without_libraries_keeps_the_identity_of_its_early_records():
+    now = _protocol(dataclasses.replace(BUILT_IN["video.flicker"]))
+    assert now.libraries == {}
+    assert now.identity == now.model_copy(update={"libraries": None}).identity
 
 
 def test_no_field_of_a_protocol_is_left_untried():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ class Outcome:
     reason: Reason | None = None
     details: dict[str, Scalar] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+Text = Literal["visual_text", "audio_text", "speech"]
+"""A part of a prompt that a suite may say apart."""
 
 
 class Declined(ValueError):
@@ -59,10 +63,13 @@ class MetricEntry:
     """Part of the protocol, and keyword arguments of the implementation."""
     pairs: str | None = None
     """Cosines: `module:function` of type Sides, from which the floor of mismatched pairs follows."""
+    text: Text | None = None
+    """The part of a prompt that is compared with, where the suite says it apart; else it is cut out of the prompt."""
 
 
 class ClipMetric(Protocol):
-    """Judges one clip. With an extractor, `features` are the clip's (k, d) and `extractor` is loaded; else both None.
+    """Judges one clip. With an extractor, `features` are the clip's (k, d), and `extractor` loads itself when it is
+    used; else both are None.
 
     May raise NotApplicable; any other exception becomes a record of kind `failed`.
     """

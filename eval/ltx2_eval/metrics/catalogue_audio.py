@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.base import MetricEntry, Text
 from ltx2_reports.records import Direction, MetricSpec, Scalar
 
 Need = Literal["video", "audio", "prompt", "reference", "speech"]
@@ -26,12 +26,14 @@ def sound_entry(
     level: Literal["clip", "set"] = "set",
     unit: str = "",
     pairs: str | None = None,
+    text: Text | None = None,
+    version: int = 1,
 ) -> MetricEntry:
     """An entry of the catalogue; `implementation` and `pairs` are below `ltx2_eval.metrics`."""
     code_licence, weight_licence = licences
     spec = MetricSpec(
         id=id,
-        version=1,
+        version=version,
         title=title,
         unit=unit,
         direction=direction,
@@ -51,6 +53,7 @@ def sound_entry(
         aggregation=aggregation,
         settings=settings or {},
         pairs=f"ltx2_eval.metrics.{pairs}" if pairs else None,
+        text=text,
     )
 
 
@@ -299,6 +302,7 @@ _ALIGNMENT = (
         "mean-windows-renormalised",
         level="clip",
         pairs="alignment:clap_sides",
+        text="audio_text",
     ),
 )
 

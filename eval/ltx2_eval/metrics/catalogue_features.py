@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.base import MetricEntry, Text
 from ltx2_reports.records import Direction, MetricSpec, Scalar
 
 Stream = Literal["video", "audio"]
@@ -24,6 +24,7 @@ def _entry(
     settings: dict[str, Scalar] | None = None,
     version: int = 1,
     pairs: str | None = None,
+    text: Text | None = None,
 ) -> MetricEntry:
     code_licence, weight_licence = licences
     spec = MetricSpec(
@@ -48,6 +49,7 @@ def _entry(
         aggregation=aggregation,
         settings=settings or {},
         pairs=f"ltx2_eval.metrics.{pairs}" if pairs else None,
+        text=text,
     )
 
 
@@ -159,6 +161,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "clip-vit-l14",
         "mean-frames-sentences",
         pairs="alignment:clip_sides",
+        text="visual_text",
     ),
     _entry(
         "clap_ta",
@@ -174,5 +177,6 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "clap-music-speech",
         "mean-windows-renormalised",
         pairs="alignment:clap_sides",
+        text="audio_text",
     ),
 )

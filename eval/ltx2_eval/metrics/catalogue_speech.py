@@ -53,6 +53,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "edits-over-words-whisper-normaliser",
         {"unit": "word"},
         level="clip",
+        text="speech",
     ),
     sound_entry(
         "speech_cer",
@@ -69,6 +70,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "edits-over-characters-whisper-normaliser",
         {"unit": "character"},
         level="clip",
+        text="speech",
     ),
     sound_entry(
         "speech_cpwer",
@@ -84,6 +86,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "whisper-turns",
         "edits-over-words-best-permutation",
         level="clip",
+        text="speech",
     ),
     *(
         sound_entry(
@@ -101,6 +104,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
             "share-of-chunks",
             {"unasked": unasked},
             level="clip",
+            text="speech" if unasked else None,
         )
         for name, title, direction, unasked in _SHARES
     ),

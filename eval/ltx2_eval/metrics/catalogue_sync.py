@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.base import MetricEntry, Text
 from ltx2_reports.records import Direction, MetricSpec, Scalar
 
 Need = Literal["video", "audio", "prompt", "speech"]
@@ -28,6 +28,7 @@ def _entry(
     settings: dict[str, Scalar] | None = None,
     pairs: str | None = None,
     version: int = 1,
+    text: Text | None = None,
 ) -> MetricEntry:
     code_licence, weight_licence = licences
     spec = MetricSpec(
@@ -52,6 +53,7 @@ def _entry(
         aggregation=aggregation,
         settings=settings or {},
         pairs=f"ltx2_eval.metrics.{pairs}" if pairs else None,
+        text=text,
     )
 
 
@@ -167,6 +169,7 @@ _BINDING = (
         (_NC, _NC),
         "Counts, motion, and sound.",
         pairs="binding:tv_sides",
+        text="visual_text",
     ),
     _entry(
         "ib_ta",
@@ -182,6 +185,7 @@ _BINDING = (
         (_NC, _NC),
         "The words that are spoken, the time of a sound, and the picture.",
         pairs="binding:ta_sides",
+        text="audio_text",
     ),
     _entry(
         "ib_av",
