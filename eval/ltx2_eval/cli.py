@@ -138,6 +138,10 @@ def validate(
     out: options.Out = None,
     device: options.Device = "cpu",
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
+    brief: Annotated[
+        bool,
+        typer.Option("--brief", help="Only what a verdict needs, for slow networks: few levels, no courses shown."),
+    ] = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -233,7 +237,7 @@ def gate_check(
         list[Path] | None, typer.Option(help="Earlier runs on this device, for timings; repeat, or a folder of runs.")
     ] = None,
     validation: Annotated[
-        Path | None, typer.Option(help="File of `ltx2-eval validate`.", show_default="beside the policy")
+        list[Path] | None, typer.Option(help="File of `ltx2-eval validate`; repeat.", show_default="beside the policy")
     ] = None,
     report: Annotated[
         list[Path] | None, typer.Option(help="Also write .xml (JUnit), .md, .json or .sarif; repeat.")
@@ -261,7 +265,7 @@ def calibrate(
         float, typer.Option(min=0.51, max=0.999, help="With which larger losses are ruled out before a pass.")
     ] = 0.975,
     validation: Annotated[
-        Path | None, typer.Option(help="File of `ltx2-eval validate`: what it found unfit is left out.")
+        list[Path] | None, typer.Option(help="File of `ltx2-eval validate`: what it found unfit is left out; repeat.")
     ] = None,
     json: options.Json = False,
     debug: options.Debug = False,

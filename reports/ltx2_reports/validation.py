@@ -1,6 +1,7 @@
 """What `validate` found: which metrics saw the degradations they must see and no others. The file that `gate` obeys."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +85,17 @@ class MetricValidation(Record):
     """Whether what is expected follows from the kind of metric instead of being stated for this one."""
     trials: tuple[Trial, ...]
 
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """What must leave it still, and had too few clips to tell."""
+        return tuple(t.degradation for t in self.trials if t.held is None and t.expected in ("still", "exactly still"))
+
+    @property
+    def judgement(self) -> str:
+        """The verdict with what it leaves open."""
+        open_ = self.untested if self.verdict == "may gate" else ()
+        return f"{self.verdict}, not tested for {', '.join(open_)}" if open_ else self.verdict
+
 
 class DegradationRef(Record):
     """What was done to the clips."""
@@ -108,6 +120,8 @@ class Validation(Record):
     reference: str | None
     version: str
     """Of this package."""
+    brief: bool = False
+    """Whether each course was followed by its mildest and strongest levels alone."""
     degradations: dict[str, DegradationRef]
     metrics: dict[str, MetricValidation]
     left_out: dict[str, str]
@@ -119,6 +133,19 @@ def write_validation(validation: Validation, folder: Path) -> Path:
     path = folder / VALIDATION_FILE
     atomic_write(path, strict_json(validation.model_dump(mode="json", by_alias=True), indent=1) + "\n")
     return path
+
+
+def read_verdicts(paths: Iterable[Path]) -> dict[str, MetricValidation]:
+    """What several files say of each metric; where two judge one, the later counts.
+
+    Raises:
+        DamagedError: as `read_validation`.
+        OSError: there is no such file.
+    """
+    found: dict[str, MetricValidation] = {}
+    for path in paths:
+        found.update(read_validation(path).metrics)
+    return found
 
 
 def read_validation(path: Path) -> Validation:

@@ -30,7 +30,20 @@ _RULES = (
     "A verdict holds for these clips and this protocol. It does not say that the metric measures quality.",
 )
 CSV_FIELDS = (
-    *("metric", "verdict", "degradation", "expected", "held", "level", "unit", "n", "missing", "value", "difference"),
+    *(
+        "metric",
+        "verdict",
+        "untested",
+        "degradation",
+        "expected",
+        "held",
+        "level",
+        "unit",
+        "n",
+        "missing",
+        "value",
+        "difference",
+    ),
     *("low", "high", "error", "pairs", "accuracy", "accuracy_low", "accuracy_high", "rank_correlation", "slope"),
     *("slope_low", "slope_high", "slope_expected", "tolerance", "protocol"),
 )
@@ -78,7 +91,14 @@ def _csv_row(
     metric: str, found: MetricValidation, trial: Trial, point: Point, unit: str
 ) -> dict[str, str | float | int | None]:
     held = {None: "", True: "yes", False: "no"}[trial.held]
-    facts = {"metric": metric, "verdict": found.verdict, "protocol": found.protocol, "held": held, "unit": unit}
+    facts = {
+        "metric": metric,
+        "verdict": found.verdict,
+        "untested": " ".join(found.untested),
+        "protocol": found.protocol,
+        "held": held,
+        "unit": unit,
+    }
     return {**trial.model_dump(exclude={"points", "held", "why"}), **point.model_dump(), **facts}
 
 
@@ -86,6 +106,7 @@ def validation_markdown(validation: Validation) -> str:
     """The verdicts, what each metric saw, and the rules."""
     lines = [
         f"**{for_markdown(validation.source)}**, {validation.clips} clips"
+        + (", by the mildest and strongest levels alone" if validation.brief else "")
         + (f", reference {for_markdown(validation.reference)}" if validation.reference else ""),
         "",
         "| metric | verdict | n | why | protocol |",
@@ -93,7 +114,9 @@ def validation_markdown(validation: Validation) -> str:
     ]
     for metric, found in validation.metrics.items():
         identity = for_markdown_code(f"#{found.protocol}")
-        verdict = f"**{found.verdict}**" if found.verdict == "may gate" else found.verdict
+        verdict = for_markdown(found.judgement)
+        if found.verdict == "may gate":
+            verdict = verdict.replace(found.verdict, f"**{found.verdict}**", 1)
         lines.append(f"| {for_markdown(metric)} | {verdict} | {found.n} | {for_markdown(found.why)} | {identity} |")
     lines += ["", *(f"- {for_markdown(f'{metric}: no verdict, {why}')}" for metric, why in validation.left_out.items())]
     lines += [f"- {for_markdown(f'{clip}: not used, {why}')}" for clip, why in validation.unusable.items()]

@@ -226,6 +226,28 @@ def test_the_offset_follows_shifts_of_the_world_one_to_one():
     assert slope.value == pytest.approx(1.0, abs=0.05)
 
 
+def test_the_world_keeps_its_promises_and_breaks_those_of_another_scene():
+    items = source_of("world:4").items
+    kept = []
+    for item, other in zip(items, (*items[1:], items[0]), strict=True):
+        clip, entry = item.load(), BUILT_IN["world_kept"]
+        meter = measuring.Meter(aims=(), entries=(entry,), pool=ExtractorPool(), cache=FeatureCache(Path("unused")))
+        material = Material(clip=clip, prompt=item.prompt, partner_clip=clip, partner_prompt=other.prompt)
+        judge = measuring._Judge(item, material, meter, False)
+        swapped = judge.degraded(DEGRADATIONS["prompt.swap"], 1.0, (entry,))
+        kept.append((judge.clean["world_kept"], swapped["world_kept"]))
+    assert all(own == 1.0 and of_another < 1.0 for own, of_another in kept), kept
+
+
+def test_a_brief_validation_follows_a_course_by_its_ends(clips, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["validate", str(clips), "--metric", "video.black_ratio", "--brief", "--out", str(out)]
+    assert CliRunner().invoke(cli.app, arguments).exit_code == 0
+    found = read_validation(out)
+    black = next(trial for trial in found.metrics["video.black_ratio"].trials if trial.degradation == "video.black")
+    assert (found.brief, [point.level for point in black.points]) == (True, [0.1, 1.0])
+
+
 def bench(tmp_path: Path, clean: list[np.ndarray], places: dict[str, list[np.ndarray]]) -> SetBench:
     """A bench whose cache holds features that were made by hand."""
     pool, cache = ExtractorPool(), FeatureCache(tmp_path)

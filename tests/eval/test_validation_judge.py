@@ -217,6 +217,23 @@ def test_something_must_be_seen_and_something_must_not(metric):
     assert any(one.still or one.untouched for one in aims)
 
 
+def test_a_brief_plan_keeps_what_a_verdict_needs():
+    whole, brief = aims_of(BUILT_IN["fvd"]), aims_of(BUILT_IN["fvd"], brief=True)
+    levels = {aim_.scale.id: aim_.levels for aim_ in brief}
+    assert (levels["video.blur"], levels["video.grain"]) == ((0.5, 4), (2, 20))
+    assert levels["file.reencode"] == (1.0,)
+    assert {aim_.scale.id for aim_ in whole} - set(levels) == set(expectation_of(BUILT_IN["fvd"]).shown)
+    align = {aim_.scale.id: aim_.levels for aim_ in aims_of(BUILT_IN["av_align"], brief=True)}
+    assert align["audio.shift"] == (-800, -80, -40, 40, 80, 800)  # order is asked for up to 80 ms
+
+
+def test_two_levels_are_enough_for_an_order():
+    brief = next(a for a in aims_of(BUILT_IN["video.sharpness"], brief=True) if a.scale.id == "video.blur")
+    right = judge(brief, [point(0.5, -1, accuracy=1.0), point(4, -2, accuracy=1.0)])
+    assert (right.held, right.rank_correlation) == (True, pytest.approx(1.0))
+    assert judge(brief, [point(0.5, -2, accuracy=1.0), point(4, -1, accuracy=1.0)]).held is False
+
+
 def test_an_unknown_metric_gets_what_its_kind_implies():
     entry = BUILT_IN["fvd"]
     other = entry.__class__(

@@ -21,6 +21,7 @@ from ltx2_reports.validation import (
     Trial,
     Validation,
     read_validation,
+    read_verdicts,
     write_validation,
 )
 from ltx2_reports.validation_plot import curve_of
@@ -105,6 +106,34 @@ class Shape(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self.found.append(tag)
+
+
+def test_what_a_verdict_leaves_open_stands_beside_it() -> None:
+    made = validation()
+    open_ = trial((point(500, 0.1),), degradation="lowpass", expected="still", held=None, why="too few clips to say")
+    found = made.metrics["offset"]
+    found = found.model_copy(update={"trials": (found.trials[0], open_)})
+    made = made.model_copy(update={"metrics": {"offset": found}, "brief": True})
+    assert (found.untested, found.judgement) == (("lowpass",), "may gate, not tested for lowpass")
+    assert "| **may gate**, not tested for lowpass |" in validation_markdown(made)
+    assert "may gate, not tested for lowpass</span>" in validation_html(made)
+    assert {row["untested"] for row in csv.DictReader(io.StringIO(validation_csv(made)))} == {"lowpass"}
+    for page in (validation_markdown(made), validation_html(made)):
+        assert "by the mildest and strongest levels alone" in page
+    unfit = found.model_copy(update={"verdict": "report only"})
+    assert unfit.judgement == "report only"  # what is unfit anyway needs no reservation
+
+
+def test_of_two_verdicts_on_a_metric_the_later_counts(tmp_path: Path) -> None:
+    early, late = validation("early"), validation("late")
+    late.metrics["other"] = late.metrics["offset"]
+    for name, made in (("a", early), ("b", late)):
+        (tmp_path / name).mkdir()
+        write_validation(made, tmp_path / name)
+    found = read_verdicts([tmp_path / "a", tmp_path / "b" / "validation.json"])
+    assert {name: one.why for name, one in found.items()} == {"offset": "late", "other": "late"}
+    assert read_verdicts([tmp_path / "b", tmp_path / "a"])["offset"].why == "early"
+    assert read_verdicts([]) == {}
 
 
 def test_hostile_text_is_inert_in_every_form(payload: str) -> None:

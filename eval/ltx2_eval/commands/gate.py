@@ -20,7 +20,7 @@ from ltx2_reports.gate.losses import is_timing
 from ltx2_reports.gate.policy import Policy, PolicyFile, default_policy, read_policy, require_validated
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.store import atomic_write
-from ltx2_reports.validation import VALIDATION_FILE, read_validation
+from ltx2_reports.validation import VALIDATION_FILE, read_verdicts
 
 _FORMATS = {".xml": writers.to_junit, ".md": writers.to_markdown, ".json": writers.to_json, ".sarif": writers.to_sarif}
 
@@ -113,16 +113,15 @@ def _validation_notes(file: PolicyFile, given: Given, run: Run) -> list[str]:
     beside = file.path.parent / VALIDATION_FILE
     if not file.policy.metrics:
         return []
-    if given.validation is not None:
-        path = Path(given.validation).expanduser()
-    elif file.policy.validation is not None:
-        path = file.path.parent / file.policy.validation
-    elif beside.is_file():
-        path = beside
-    else:
+    paths = _named(given) or file.validations or ([beside] if beside.is_file() else [])
+    if not paths:
         return ["no validation file: nothing says which metrics are fit to gate (`ltx2-eval validate` makes one)"]
     protocols = {found.metric.id: found.protocol for found in run.protocols.values()}
-    return require_validated(file, read_validation(path), protocols)
+    return require_validated(file, read_verdicts(paths), protocols)
+
+
+def _named(given: Given) -> list[Path]:
+    return [Path(path).expanduser() for path in given.validation or ()]
 
 
 def calibrate_command(given: Given) -> None:
@@ -165,9 +164,7 @@ def _nearest(made: Calibration, unfit: Mapping[str, str]) -> str:
 
 def _unfit(given: Given) -> dict[str, str]:
     """Metrics that validation found fit for reports only, which `gate` would refuse in the policy."""
-    if given.validation is None:
-        return {}
-    found = read_validation(Path(given.validation).expanduser()).metrics
+    found = read_verdicts(_named(given))
     return {name: one.why for name, one in found.items() if one.verdict == "report only"}
 
 

@@ -38,7 +38,9 @@ def validate_command(given: Given) -> None:
         given, "validate", source.sha256, [e.spec.id for e in entries], reference and reference.ref.label
     )
     _announce(source, entries, reference, out)
-    plan = Plan(source=source, entries=entries, reference=reference, pool=ExtractorPool(given.device))
+    plan = Plan(
+        source=source, entries=entries, reference=reference, pool=ExtractorPool(given.device), brief=given.brief
+    )
     found = validate(plan, out, progress_lines(source.name))
     files = write_validation_report(found, out)
     _show(found, files, given)
@@ -62,7 +64,10 @@ def _announce(source: Source, entries: tuple[MetricEntry, ...], reference: Refer
 
 def _show(found: Validation, files: ValidationFiles, given: Given) -> None:
     if given.json:
-        verdicts = {metric: {"verdict": one.verdict, "why": one.why} for metric, one in found.metrics.items()}
+        verdicts = {
+            metric: {"verdict": one.verdict, "untested": one.untested, "why": one.why}
+            for metric, one in found.metrics.items()
+        }
         print(for_json({"validation": str(files.json), "report": str(files.html), "metrics": verdicts}))
         return
     _print_table(found)
@@ -78,11 +83,13 @@ def _print_table(found: Validation) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in ("metric", "verdict", "n", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("metric", "verdict", "n"))
+        table.add_column(
+            column, overflow="fold", no_wrap=column in ("metric", "n"), min_width=11 if column == "verdict" else None
+        )
     for metric, one in found.metrics.items():
         style = "green" if one.verdict == "may gate" else "yellow"
         table.add_row(
-            Text(for_terminal(metric)), Text(one.verdict, style=style), Text(str(one.n)), Text(for_terminal(one.why))
+            Text(for_terminal(metric)), Text(one.judgement, style=style), Text(str(one.n)), Text(for_terminal(one.why))
         )
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
     for metric, why in found.left_out.items():

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_benchmarks.prompt import Expectations
 from ltx2_benchmarks.suite import Prompt
-from ltx2_benchmarks.synthetic import caption, render, sample_scene
+from ltx2_benchmarks.synthetic import caption, promised, render, sample_scene
 from ltx2_eval.clip import Clip
 from ltx2_eval.environment import environment
 from ltx2_eval.folder_of_clips import clips_in
@@ -86,8 +87,14 @@ def _world_item(seed: int) -> Item:
         made = render(scene)
         return Clip(video=made.video, fps=made.fps, audio=made.audio, rate_hz=made.rate_hz)
 
+    promises = Expectations(num_speakers=0, num_cuts=0, world=promised(scene))
     prompt = Prompt.model_construct(
-        id=f"world-{seed}", text=caption(scene), visual_text=None, audio_text=None, language="en"
+        id=f"world-{seed}",
+        text=caption(scene),
+        visual_text=None,
+        audio_text=None,
+        language="en",
+        expectations=promises,
     )
     digest = hashlib.sha256(scene.to_json().encode()).hexdigest()
     return Item(id=prompt.id, prompt=prompt, sha256=digest, load=load)

@@ -49,6 +49,8 @@ class Plan:
     entries: tuple[MetricEntry, ...]
     reference: Reference | None
     pool: ExtractorPool
+    brief: bool = False
+    """Only what a verdict needs: few levels, and nothing that is only shown."""
 
 
 def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
@@ -66,7 +68,8 @@ def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
         raise NotAvailable("; ".join(f"{metric}: {why}" for metric, why in left_out.items()))
     references = _references(plan, entries)  # before the long work: a set that cannot be used ends it
     cache = FeatureCache(folder / FEATURES_FOLDER, plan.pool.device)
-    meter = Meter(aims=tuple(aim for e in entries for aim in aims_of(e)), entries=entries, pool=plan.pool, cache=cache)
+    aims = tuple(aim for entry in entries for aim in aims_of(entry, brief=plan.brief))
+    meter = Meter(aims=aims, entries=entries, pool=plan.pool, cache=cache)
     rows = measure(plan.source, folder, meter, progress)
     judge = _Judge(plan, rows, cache, references)
     metrics = {}
@@ -81,6 +84,7 @@ def validate(plan: Plan, folder: Path, progress: Progress) -> Validation:
         unusable={row.clip: row.trouble for row in rows if row.trouble is not None},
         reference=plan.reference.ref.label if plan.reference else None,
         version=importlib.metadata.version("ltx2-eval"),
+        brief=plan.brief,
         degradations={scale.id: _ref(scale) for scale in (*DEGRADATIONS.values(), DUPLICATES, SIZE)},
         metrics=metrics,
         left_out=left_out,
@@ -190,7 +194,7 @@ class _Judge:
         return reasons.most_common(1)[0][0] if reasons else None
 
     def _trials(self, entry: MetricEntry, bench: SetBench | None, least_n: int) -> tuple[Trial, ...]:
-        aims = [*aims_of(entry), *(_set_aims(entry) if bench is not None else ())]
+        aims = [*aims_of(entry, brief=self._plan.brief), *(_set_aims(entry) if bench is not None else ())]
         points = {aim.scale.id: [self._point(aim, bench, level) for level in aim.levels] for aim in aims}
         effect = _smallest_effect(entry, aims, points)
         return tuple(judge_trial(aim, points[aim.scale.id], self._slope(aim), effect, least_n) for aim in aims)

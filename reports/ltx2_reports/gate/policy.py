@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_reports.records import Protocol
-from ltx2_reports.validation import MetricValidation, Validation
+from ltx2_reports.validation import MetricValidation
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -86,8 +86,8 @@ class Policy(_Strict):
     """Share of the baseline's values of a metric that the run may lack."""
     max_failed: float = Field(default=0.0, ge=0, le=1)
     """Share of the run's clips that may have failed beyond the baseline's share."""
-    validation: str | None = None
-    """File that `ltx2-eval validate` wrote, relative to this one."""
+    validation: str | tuple[str, ...] = ()
+    """Files that `ltx2-eval validate` wrote, relative to this one; of two verdicts on a metric the later counts."""
     left_out: tuple[str, ...] = ()
     """From `gate calibrate`: metrics that its runs found too noisy to decide; the gate names their number."""
     metrics: dict[str, MetricPolicy] = {}
@@ -103,6 +103,12 @@ class PolicyFile:
     policy: Policy
     lines: dict[str, int]
     """Line of each metric's table, for annotations."""
+
+    @property
+    def validations(self) -> list[Path]:
+        """The files of verdicts that the policy names."""
+        named = self.policy.validation
+        return [self.path.parent / name for name in ([named] if isinstance(named, str) else named)]
 
 
 def read_policy(path: Path, *, for_bench: bool = False) -> PolicyFile:
@@ -166,13 +172,13 @@ _IDENTIFYING = (
 
 
 def require_validated(
-    file: PolicyFile, validation: Validation, protocols: Mapping[str, Protocol] | None = None
+    file: PolicyFile, verdicts: Mapping[str, MetricValidation], protocols: Mapping[str, Protocol] | None = None
 ) -> list[str]:
     """Refuse metrics that validation found fit for reports only; return what is to be said of the others.
 
     Args:
         file: the policy.
-        validation: what `validate` found.
+        verdicts: what `validate` found, by metric.
         protocols: how each metric was measured in the run; a verdict on another version is none.
 
     Raises:
@@ -180,9 +186,9 @@ def require_validated(
     """
     notes = []
     for name, metric in file.policy.metrics.items():
-        found = validation.metrics.get(name)
+        found = verdicts.get(name)
         if found is None:
-            notes.append(f"{name}: not among the validated metrics")
+            notes.append(f"{name}: gates although no validation has judged it: nothing says what moves it")
         elif changed := _changed(found, (protocols or {}).get(name)):
             notes.append(f"{name}: was validated in another version ({changed}), which says nothing of this one")
         elif found.verdict == "report only" and not metric.despite_validation:
@@ -192,6 +198,8 @@ def require_validated(
             )
         elif found.verdict == "report only":
             notes.append(f"{name}: gates although validation found it fit for reports only ({found.why})")
+        elif found.untested:
+            notes.append(f"{name}: {found.judgement} (too few clips in the validation)")
     return notes
 
 
