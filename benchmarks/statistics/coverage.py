@@ -11,7 +11,7 @@ from studies import Array, Shape, paired, prompt_effects, run
 
 from ltx2_eval.metrics.kernel import KernelOverClips
 from ltx2_eval.metrics.resampling import draw_counts
-from ltx2_reports.contrast import clip_contrast
+from ltx2_reports.contrast_metric import clip_contrast
 from ltx2_reports.statistics import Interval, Method, centred_interval, mean_intervals, paired_differences
 from ltx2_reports.statistics.sets import SetDraws, set_difference, u_statistic_error
 

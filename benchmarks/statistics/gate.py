@@ -17,7 +17,8 @@ import numpy as np
 from nano_noise import NANO, NANO_SHARED
 from studies import Array, Shape, paired, prompt_effects, run
 
-from ltx2_reports.contrast import Contrast, clip_contrast
+from ltx2_reports.contrast import Contrast
+from ltx2_reports.contrast_metric import clip_contrast
 from ltx2_reports.gate.calibration import noise_of
 from ltx2_reports.gate.losses import losses_from
 from ltx2_reports.gate.policy import MetricPolicy, Policy

@@ -20,6 +20,7 @@ from ltx2_eval.reference_statistics import Statistics
 from ltx2_eval.weights import cache_root
 from ltx2_reports.pairing import clip_keys
 from ltx2_reports.records import FEATURES_FOLDER, Protocol, Run
+from ltx2_reports.same_prompts import is_one_suite, unlike_prompts
 from ltx2_reports.statistics import SEED
 from ltx2_reports.statistics.sets import SetDraws, swap_counts, u_statistic_error
 
@@ -61,9 +62,10 @@ def paired_sets(
     references: dict[str, AnyReference] = {}
     made: dict[str, SetDraws] = {}
     notes: list[str] = []
+    one_suite = is_one_suite(first, second)
     for name in metrics:
         protocols = [_protocol(run, name) for run in (first, second)]
-        if protocols[0] is None or protocols[1] is None or _differ(protocols[0], protocols[1]):
+        if protocols[0] is None or protocols[1] is None or _differ(protocols[0], protocols[1], one_suite):
             continue
         if protocols[0].reference is None:  # its draws are in the records, and need nothing else
             continue
@@ -73,7 +75,8 @@ def paired_sets(
             real = _real(protocols[0], reference, entry, pool, references, device, first)
             made[name] = _draws(entry, shared, real)
         except _Missing as why:
-            notes.append(f"{name}: taken from the records, not drawn again, because {why}")
+            taken = "taken from the records, not drawn again," if one_suite else "not drawn again on the shared clips,"
+            notes.append(f"{name}: {taken} because {why}")
     return made, notes
 
 
@@ -82,8 +85,10 @@ def _protocol(run: Run, name: str) -> Protocol | None:
     return run.protocols[line.protocol].protocol if line is not None and line.value is not None else None
 
 
-def _differ(first: Protocol, second: Protocol) -> bool:
-    return any(not field.startswith("n: ") for field in first.difference(second))
+def _differ(first: Protocol, second: Protocol, one_suite: bool) -> bool:
+    """In how they were measured; which clips were is no matter, since the shared ones are drawn again."""
+    of_clips = ("n: ",) if one_suite else ("n: ", "suite: ")
+    return any(not field.startswith(of_clips) for field in first.difference(second))
 
 
 def _entry(name: str, protocol: Protocol, pool: ExtractorPool) -> MetricEntry:
@@ -103,7 +108,8 @@ def _entry(name: str, protocol: Protocol, pool: ExtractorPool) -> MetricEntry:
 
 def _shared(first: Run, second: Run, entry: MetricEntry, pool: ExtractorPool) -> _Shared:
     sides = [_features(run, entry, pool) for run in (first, second)]
-    keys = sorted(sides[0].keys() & sides[1].keys())
+    unlike = unlike_prompts(first, second)
+    keys = sorted(key for key in sides[0].keys() & sides[1].keys() if key[0] not in unlike)
     if len({prompt for prompt, _ in keys}) < 2:
         raise _Missing("fewer than two prompts have features of the same seeds in both run folders")
     return _Shared(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 
 from ltx2_reports.cells import MISSING_WORDS, Cell, Gathered, Key, Mark, clips_asked, gather, to_cells
 from ltx2_reports.records import MetricSpec, Protocol, Run, RunHeader
+from ltx2_reports.shared_noise import independence_notes, noise_notes
 from ltx2_reports.statistics import (
     LEVEL,
     RESAMPLES,
@@ -19,6 +19,7 @@ from ltx2_reports.statistics import (
     paired_differences,
 )
 from ltx2_reports.timings import is_timing, typical
+from ltx2_reports.told_apart import labels_of, mixed_sentences
 
 RUNTIME_PREFIX = "runtime."
 
@@ -93,8 +94,8 @@ def compare(
     """Put runs side by side.
 
     Args:
-        runs: at least one; two of the same system are told apart by a number.
-        baseline: label of the system from which paired differences are shown.
+        runs: at least one; two of the same system are told apart by their folders.
+        baseline: label of the system from which paired differences are shown; of several of one name the first.
         primary: ids of the metrics that were declared to decide; they come first.
         level: of the intervals.
         resamples: bootstrap draws.
@@ -105,9 +106,8 @@ def compare(
     """
     if not runs:
         raise ValueError("found no run, expected at least one run folder")
-    labels = distinct_labels([run.header.spec.system for run in runs])
-    if baseline is not None and baseline not in labels:
-        raise ValueError(f"baseline {baseline!r}: expected one of {', '.join(map(repr, labels))}")
+    labels = labels_of(runs)
+    baseline = _baseline(baseline, labels, runs)
     keys = _ordered(_keys(runs), primary)
     gathered = [[gather(run, label, key) for run, label in zip(runs, labels, strict=True)] for key in keys]
     keys, gathered = _merge_empty(keys, gathered)
@@ -116,7 +116,8 @@ def compare(
     columns = [_of_timings(column, runs, baseline) if is_timing(column.metric) else column for column in columns]
     columns = _with_differences(columns, baseline, level, resamples, seed)
     systems = tuple(_system(run, label) for run, label in zip(runs, labels, strict=True))
-    mixed = tuple(_mixed(columns))
+    mixed = tuple(mixed_sentences([(c.metric.id, c.protocol, _systems_with_value(c)) for c in columns]))
+    (*noise_notes(runs, labels), *independence_notes(runs, labels))
     return Comparison(
         systems=systems,
         columns=tuple(columns),
@@ -124,20 +125,23 @@ def compare(
         level=level,
         resamples=resamples,
         mixed=mixed,
-        notes=(*mixed, *_notes(systems, columns, primary)),
+        notes=(
+            *mixed,
+            *_notes(systems, columns, primary),
+            *noise_notes(runs, labels),
+            *independence_notes(runs, labels),
+        ),
     )
 
 
-def distinct_labels(labels: Sequence[str]) -> list[str]:
-    """Number the second and later of equal labels: `nano`, `nano (2)`."""
-    made: list[str] = []
-    for label in labels:
-        number = 2
-        new = label
-        while new in made:
-            new, number = f"{label} ({number})", number + 1
-        made.append(new)
-    return made
+def _baseline(wanted: str | None, labels: Sequence[str], runs: Sequence[Run]) -> str | None:
+    """The label that is meant: as given, or the first of the runs that have that name."""
+    if wanted is None or wanted in labels:
+        return wanted
+    named = [label for label, run in zip(labels, runs, strict=True) if run.header.spec.system == wanted]
+    if not named:
+        raise ValueError(f"baseline {wanted!r}: expected one of {', '.join(map(repr, labels))}")
+    return named[0]
 
 
 def _keys(runs: Sequence[Run]) -> list[Key]:
@@ -306,18 +310,8 @@ def _marks(column: Column, found: dict[Pair, Difference | None]) -> list[Mark]:
     return [own if cell is best else "tied" if id(cell) in level else "" for cell in column.cells]
 
 
-def _mixed(columns: Sequence[Column]) -> list[str]:
-    sentences = []
-    for first, second in combinations(columns, 2):
-        if first.metric.id == second.metric.id:
-            sides = " and ".join(f"#{column.id} ({_systems_with_value(column)})" for column in (first, second))
-            fields = "; ".join(first.protocol.difference(second.protocol))
-            sentences.append(f"{first.metric.id}: {sides} are not comparable, they differ in {fields}")
-    return sentences
-
-
-def _systems_with_value(column: Column) -> str:
-    return ", ".join(cell.system for cell in column.cells if cell.value is not None)
+def _systems_with_value(column: Column) -> list[str]:
+    return [cell.system for cell in column.cells if cell.value is not None]
 
 
 def _notes(systems: Sequence[System], columns: Sequence[Column], primary: Sequence[str]) -> list[str]:

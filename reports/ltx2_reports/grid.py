@@ -1,7 +1,7 @@
 """The layout that all readable forms of a comparison share: metrics down, systems across, raw text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ltx2_reports.cells import MISSING_WORDS, Cell, Mark
 from ltx2_reports.comparison import Column, Comparison
@@ -17,6 +17,7 @@ from ltx2_reports.numbers import (
 )
 from ltx2_reports.statistics import LEAST_PROMPTS
 from ltx2_reports.timings import is_timing
+from ltx2_reports.told_apart import distinctions
 
 _DETECTABLE = (
     "Least detectable difference (MDE): a true difference of that size is found with chance 0.8 at level 0.05 "
@@ -49,17 +50,20 @@ class Row:
     n: str
     identity: str
     cells: tuple[CellText, ...]
+    distinction: str = ""
+    """What tells it from other rows of the same metric, measured in another way."""
 
     @property
     def name(self) -> str:
-        """Title, unit and arrow on one line."""
+        """Title, unit, arrow and distinction on one line."""
         unit = f" ({self.unit})" if self.unit else ""
-        return f"{self.title}{unit}{' ' + self.arrow if self.arrow else ''}"
+        told = f" [{self.distinction}]" if self.distinction else ""
+        return f"{self.title}{unit}{' ' + self.arrow if self.arrow else ''}{told}"
 
 
 def value_rows(comparison: Comparison) -> list[Row]:
     """The main table."""
-    return [_value_row(column) for column in comparison.columns]
+    return [_told_apart(_value_row(column), column, comparison) for column in comparison.columns]
 
 
 def difference_systems(comparison: Comparison) -> list[str]:
@@ -73,16 +77,25 @@ def difference_rows(comparison: Comparison) -> list[Row]:
     """The table of paired differences from the baseline: metrics that have at least one."""
     others = difference_systems(comparison)
     return [
-        _difference_row(column, [cell for cell in column.cells if cell.system in others])
+        _told_apart(
+            _difference_row(column, [cell for cell in column.cells if cell.system in others]), column, comparison
+        )
         for column in comparison.columns
         if any(cell.difference is not None for cell in column.cells)
     ]
 
 
+def _told_apart(row: Row, column: Column, comparison: Comparison) -> Row:
+    namesakes = [other.protocol for other in comparison.columns if other.metric.id == column.metric.id]
+    told = dict(zip((protocol.identity for protocol in namesakes), distinctions(namesakes), strict=True))
+    return replace(row, distinction=told[column.id])
+
+
 def _value_row(column: Column) -> Row:
     factor, unit = shown_unit(column)
     most = max((cell.n for cell in column.cells if cell.value is not None), default=0)
-    asked = max(cell.asked for cell in column.cells)
+    concerned = [cell for cell in column.cells if cell.n or cell.missing.keys() - {"not_scored", "not_made"}]
+    asked = max(cell.asked for cell in concerned or column.cells)
     count = f"{most}/{asked}" if most < asked else str(most)
     return _row(column, unit, count, tuple(_cell_text(cell, factor, most) for cell in column.cells))
 

@@ -70,7 +70,8 @@ _LATEX_ARROWS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→0": r"$\right
 
 def _latex_name(row: Row) -> str:
     unit = f" ({for_latex(row.unit)})" if row.unit else ""
-    return f"{for_latex(row.title)}{unit} {_LATEX_ARROWS[row.arrow]}".rstrip()
+    told = f" [{for_latex(row.distinction)}]" if row.distinction else ""
+    return f"{for_latex(row.title)}{unit} {_LATEX_ARROWS[row.arrow]}".rstrip() + told
 
 
 def _latex_cell(cell: CellText) -> str:

@@ -1,6 +1,5 @@
 """Two runs, one metric: the values that can be compared, clip by clip, and what was left out and why."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +8,13 @@ import numpy as np
 from ltx2_reports.cells import MISSING_WORDS
 from ltx2_reports.numbers import clips_counted
 from ltx2_reports.records import MetricSpec, Protocol, Run, ValueRecord
+from ltx2_reports.same_prompts import unlike_prompts
 from ltx2_reports.statistics.draws import Array
 
 ClipKey = tuple[str, int]
 """Prompt id and seed."""
 ByClip = dict[ClipKey, float]
+_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +50,15 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
     """Pair the clips of two runs on shared prompts and seeds.
 
     Where the runs have prompts in common but no seed, the seeds of each prompt are averaged first. Of metrics whose
-    best value is zero the distance from zero is taken, since an offset of -40 ms is no better than one of 40 ms.
+    best value is zero the distance from zero is taken, since an offset of -40 ms is no better than one of 40 ms. Of two
+    suites the prompts that are the same in both take part.
 
     Raises:
         ValueError: no prompt has a value on both sides; the message says why.
     """
     described = _described(first, metric)
-    ours, theirs = (clip_values(run, metric, described.metric) for run in (first, second))
+    asked = clip_values(first, metric, described.metric)
+    ours, theirs = _alike(first, second, asked, clip_values(second, metric, described.metric))
     shared = sorted(ours.keys() & theirs.keys())
     by_seed = bool(shared)
     sides = [{key: side[key] for key in shared} for side in (ours, theirs)] if by_seed else [ours, theirs]
@@ -67,7 +70,7 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
         raise ValueError(f"{metric}: no prompt has a value on both sides{why}")
     means = [np.array([np.mean(side[prompt]) for prompt in prompts]) for side in grouped]
     known = {prompt for prompt, _ in theirs}
-    lost = sum(key not in theirs if by_seed else key[0] not in known for key in ours) / len(ours)
+    lost = sum(key not in theirs if by_seed else key[0] not in known for key in asked) / len(asked)
     return Paired(
         metric=described.metric,
         protocol=described.protocol,
@@ -82,9 +85,13 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
     )
 
 
-def shares_noise(run: Run) -> bool:
-    """Whether prompts of one seed may have started from the same noise, so that they are not independent."""
-    return run.header.spec.noise is None
+def _alike(first: Run, second: Run, ours: ByClip, theirs: ByClip) -> tuple[ByClip, ByClip]:
+    """Without the clips of prompts that the two suites have under one id but not with the same content."""
+    unlike = unlike_prompts(first, second)
+    return (
+        {key: value for key, value in ours.items() if key[0] not in unlike},
+        {key: value for key, value in theirs.items() if key[0] not in unlike},
+    )
 
 
 def _tables(ours: ByClip, theirs: ByClip, prompts: Sequence[str], by_seed: bool) -> Iterator[Array]:
@@ -134,9 +141,10 @@ def pair_sets(first: Run, second: Run, metric: str) -> tuple[int, float, tuple[s
     """Of a set metric: clips that took part on both sides, the share of the first run's that did not in the second, and
     what was left out and why.
     """
-    ours, theirs = (_in_set(run, metric) for run in (first, second))
+    asked = _in_set(first, metric)
+    ours, theirs = _alike(first, second, asked, _in_set(second, metric))
     shared = ours.keys() & theirs.keys()
-    lost = len(ours.keys() - shared) / len(ours) if ours else 0.0
+    lost = len(asked.keys() - shared) / len(asked) if asked else 0.0
     return len(shared), lost, tuple(_exclusions(first, second, metric, ours, theirs, bool(shared)))
 
 
@@ -165,20 +173,29 @@ def _exclusions(first: Run, second: Run, metric: str, ours: ByClip, theirs: ByCl
         if gone:
             yield f"{clips_counted(len(gone))} left out: the prompt has a value on one side only"
         return
-    reasons: Counter[str] = Counter()
+    unlike = unlike_prompts(first, second)
+    reasons: dict[str, list[str]] = {}
     for key in sorted({*keys[0], *keys[1]}):
-        if key not in ours or key not in theirs:
+        if key[0] in unlike:
+            reasons.setdefault(f"the prompt is not the same in A and B ({unlike[key[0]]})", []).append(key[0])
+        elif key not in ours or key not in theirs:
             sides = zip((first, second), keys, (ours, theirs), "AB", strict=True)
-            reasons[
-                "; ".join(_why(run, of.get(key), metric, name) for run, of, has, name in sides if key not in has)
-            ] += 1
-    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-        yield f"{clips_counted(count)} left out: {reason}"
+            whys = [_why(run, of.get(key), key[0], metric, name) for run, of, has, name in sides if key not in has]
+            reasons.setdefault("; ".join(whys), []).append(key[0])
+    for reason, prompts in sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0])):
+        named = f": {_few(prompts)}" if "prompt" in reason else ""
+        yield f"{clips_counted(len(prompts))} left out: {reason}{named}"
 
 
-def _why(run: Run, sample: str | None, metric: str, side: str) -> str:
+def _few(prompts: Sequence[str]) -> str:
+    names = list(dict.fromkeys(prompts))
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _why(run: Run, sample: str | None, prompt: str, metric: str, side: str) -> str:
     if sample is None:
-        return f"not in {side}"
+        asked = any(ref.id == prompt for ref in run.header.spec.prompts)
+        return f"not in {side}" if asked else f"the prompt is not in {side}'s suite"
     line: ValueRecord | None = run.values.get((sample, metric))
     of_set = run.values[(None, metric)].left_out.get(sample) if (None, metric) in run.values else None
     reason = line.reason if line is not None else of_set or run.clips[sample].reason

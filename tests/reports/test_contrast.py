@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 
 from ltx2_reports.comparison import MixedProtocolsError
-from ltx2_reports.contrast import Contrasts, contrast_runs
+from ltx2_reports.contrast import Contrasts
 from ltx2_reports.contrast_render import render_markdown, render_terminal
+from ltx2_reports.contrast_runs import contrast_runs
 from ltx2_reports.contrast_words import facts, sentence
 from ltx2_reports.escape import for_json
 from ltx2_reports.pairing import pair

@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ltx2_reports.contrast import Contrast, clip_contrast, contrast_runs
+from ltx2_reports.contrast import Contrast
+from ltx2_reports.contrast_metric import clip_contrast
+from ltx2_reports.contrast_runs import contrast_runs
 from ltx2_reports.gate import writers
 from ltx2_reports.gate.calibration import calibrate, floor_of_seeds, noise_of, policy_text
 from ltx2_reports.gate.decision import Decision, decide
@@ -27,7 +29,7 @@ from ltx2_reports.statistics import Interval, detectable
 from ltx2_reports.statistics.crossed import Error
 from ltx2_reports.statistics.sets import SetDraws
 from ltx2_reports.timings import typical
-from ltx2_reports.validation import Validation
+from ltx2_reports.validation import MetricValidation, Trial
 
 MakeRun = Callable[..., Path]
 PROMPTS, SEEDS = 30, (0, 1)
@@ -160,13 +162,35 @@ def test_metrics_unfit_to_gate_are_refused_unless_the_policy_insists(tmp_path: P
     path = tmp_path / "policy.toml"
     path.write_text(FIVE)
     verdict: Any = SimpleNamespace(verdict="report only", why="it slept through noise")
-    validation = Validation.model_construct(metrics={"m": verdict})
+    validation = {"m": verdict}
     with pytest.raises(ValueError, match="m may only be reported, not gate: it slept through noise"):
         require_validated(read_policy(path), validation)
     path.write_text(FIVE + "despite_validation = true\n[metrics.other]\nabsolute = 1\n")
     notes = require_validated(read_policy(path), validation)
     assert "gates although" in notes[0]
-    assert notes[1] == "other: not among the validated metrics"
+    assert notes[1] == "other: gates although no validation has judged it: nothing says what moves it"
+
+
+def test_a_verdict_that_leaves_something_open_is_shown_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(FIVE)
+    open_trial = Trial(degradation="video.freeze", expected="still", points=(), held=None, why="too few clips to say")
+    found = MetricValidation.model_construct(verdict="may gate", trials=(open_trial,), protocol_fields={})
+    (note,) = require_validated(read_policy(path), {"m": found})
+    assert note == "m: may gate, not tested for video.freeze (too few clips in the validation)"
+    told = found.model_copy(update={"trials": (open_trial.model_copy(update={"held": True}),)})
+    assert require_validated(read_policy(path), {"m": told}) == []
+
+
+def test_a_policy_names_one_file_of_verdicts_or_several(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    for written, names in (
+        ("", []),
+        ('validation = "a.json"\n', ["a.json"]),
+        ('validation = ["a", "b"]\n', ["a", "b"]),
+    ):
+        path.write_text(written + FIVE)
+        assert read_policy(path).validations == [tmp_path / name for name in names]
 
 
 def _timed(make_run: MakeRun, name: str, seconds: float, machine: str = "x", **text: str) -> Any:
@@ -423,8 +447,8 @@ def test_a_verdict_on_another_version_of_a_metric_is_none(factory: ModuleType, t
     path.write_text(FIVE)
     now = factory.protocol("m", metric_version=2)
     fields = factory.protocol("m").model_dump(mode="json")
-    verdict: Any = SimpleNamespace(verdict="may gate", why="", protocol_fields=fields)
-    validation = Validation.model_construct(metrics={"m": verdict})
+    verdict: Any = SimpleNamespace(verdict="may gate", why="", protocol_fields=fields, untested=())
+    validation = {"m": verdict}
     (note,) = require_validated(read_policy(path), validation, {"m": now})
     assert "another version (metric_version: 1 and 2)" in note
     assert require_validated(read_policy(path), validation, {"m": factory.protocol("m", n=3)}) == []

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from ltx2_reports import grid, numbers
 from ltx2_reports.cells import MISSING_WORDS
-from ltx2_reports.comparison import Comparison, MixedProtocolsError, compare, distinct_labels
+from ltx2_reports.comparison import Comparison, MixedProtocolsError, compare
 from ltx2_reports.latex import render_latex
 from ltx2_reports.records import Reason, ReasonKind, Run, ValueRecord, append, open_journal, read_run
 from ltx2_reports.render import CSV_FIELDS, render_csv, render_markdown, render_terminal
 from ltx2_reports.statistics import Difference, Interval, centred_interval, mean_interval, paired_difference
+from ltx2_reports.told_apart import distinct_labels
 
 MakeRun = Callable[..., Path]
 ABSTAINED = Reason(kind="abstained", message="the sound track is silent")

@@ -11,8 +11,9 @@ from ltx2_eval.commands.report import whole_run
 from ltx2_eval.commands.resolve import device_of
 from ltx2_eval.metrics.catalogue import PRIMARY, catalogue
 from ltx2_eval.paired_sets import paired_sets
-from ltx2_reports.contrast import Contrasts, contrast_runs
+from ltx2_reports.contrast import Contrasts
 from ltx2_reports.contrast_render import render_markdown, render_terminal
+from ltx2_reports.contrast_runs import contrast_runs
 from ltx2_reports.contrast_words import facts
 from ltx2_reports.escape import for_json
 from ltx2_reports.records import Run

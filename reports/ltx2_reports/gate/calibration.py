@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import fdtrc, stdtrit
 
 from ltx2_reports.comparison import RUNTIME_PREFIX
-from ltx2_reports.contrast import Contrast, Contrasts, contrast_runs
+from ltx2_reports.contrast import Contrast, Contrasts
+from ltx2_reports.contrast_runs import contrast_runs
 from ltx2_reports.gate.policy import NORMAL_FLOOR, Policy
 from ltx2_reports.pairing import clip_values
 from ltx2_reports.records import MetricSpec, Run

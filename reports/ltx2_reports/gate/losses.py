@@ -129,7 +129,9 @@ def direction_of(metric: MetricSpec, wanted: MetricPolicy) -> PolicyDirection:
 
 def in_words(text: str) -> str:
     """What a comparison says of A and B, in the words of a gate."""
-    return re.sub(r"\bin A\b", "in the baseline", re.sub(r"\bin B\b", "in the run", text))
+    for letter, name in (("A", "the baseline"), ("B", "the run")):
+        text = re.sub(rf"(?<=\bin ){letter}\b|(?<=\band ){letter}\b|\b{letter}(?= and )|^{letter}(?=: )", name, text)
+    return text
 
 
 def _absent(contrasts: Contrasts, name: str, wanted: MetricPolicy) -> Loss:
