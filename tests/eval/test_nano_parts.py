@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltx2.config import NANO
 from ltx2_benchmarks.synthetic import describe, sample_scene
 from ltx2_eval.nano.audio_stage import resample
 from ltx2_eval.nano.card import BEGIN, END, curve_svg, write_figures
@@ -16,8 +17,8 @@ from ltx2_eval.nano.figures import Figure, median_figure
 from ltx2_eval.nano.sync_stage import shifted, soft_targets
 from ltx2_eval.nano.text_stage import FACTS, fact_labels
 from ltx2_eval.nano.towers import MAX_LAG, SyncTower, Towers, log_spectrogram, token_ids
-from ltx2_eval.nano.video_stage import object_weights, psnr_db
-from ltx2_eval.nano.world_pool import WorldPool
+from ltx2_eval.nano.video_stage import VideoStage, edge_error, object_weights, psnr_db
+from ltx2_eval.nano.world_pool import BRIGHT_LEVEL, WorldPool
 
 
 @pytest.mark.parametrize("to_hz", [16_000, 48_000])
@@ -76,6 +77,51 @@ def test_pool_gives_the_clips_of_its_seeds(tmp_path: Path) -> None:
     found = ((video[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
     assert np.array_equal(found, expected.video[8:17])
     assert np.abs(pool.audio(torch.tensor([2]))[0].numpy() - expected.audio).max() < 1e-3
+
+
+def test_crops_are_squares_of_the_clip_around_something_bright(tmp_path: Path) -> None:
+    pool = WorldPool(folder=tmp_path, clips=6).prepare(1)
+    indices = torch.tensor([4, 0, 5, 2])
+    cuts = pool.crops(indices, 32, torch.Generator().manual_seed(3), start=4, frames=9)
+    assert cuts.shape == (4, 3, 9, 32, 32)
+    for index, cut in zip(indices, cuts, strict=True):
+        clip = pool.video(index[None], start=4, frames=9)[0]
+        assert (clip.unfold(2, 32, 1).unfold(3, 32, 1) == cut[:, :, None, None]).all(dim=(0, 1, 4, 5)).any()
+        assert cut.max() > 2 * BRIGHT_LEVEL / 255 - 1
+    again = pool.crops(indices, 32, torch.Generator().manual_seed(3), start=4, frames=9)
+    assert torch.equal(cuts, again)
+
+
+def test_the_clips_that_hold_a_shape_are_found(tmp_path: Path) -> None:
+    pool = WorldPool(folder=tmp_path, clips=40)
+    found = pool.holding({"star", "cross"}).tolist()
+    assert 5 < len(found) < 35
+    for index in range(40):
+        shapes = {body["shape"] for body in describe(pool.scene(index))["objects"]}
+        assert (index in found) == bool(shapes & {"star", "cross"})
+    assert pool.holding({"cube"}).tolist() == []
+
+
+def test_batches_alternate_between_whole_frames_and_crops(tmp_path: Path) -> None:
+    pool = WorldPool(folder=tmp_path, clips=6).prepare(1)
+    stage = VideoStage(NANO.video_vae, pool, pool, batch=8, cut_frames=9)
+    shown: list[torch.Tensor] = []
+    stage.model.encoder.moments = shown.append  # type: ignore[operator, union-attr]
+    for step in (0, 1):
+        with pytest.raises(TypeError):  # nothing is encoded
+            stage.loss(step)
+    assert shown[0].shape == (2, 3, 9, 64, 64)
+    side_px = max(32, 2 * NANO.video_vae.spatial_factor)
+    assert shown[1].shape == (8, 3, 9, side_px, side_px)
+
+
+def test_edges_of_objects_count_more() -> None:
+    """By hand: one wrong pixel of brightness 1 on a row of four makes differences of 1 and -1 beside it."""
+    video = torch.zeros(1, 1, 1, 1, 4)
+    decoded = torch.tensor([0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 1, 1, 4)
+    weights = torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 1, 4)
+    rows = (x.expand(1, 1, 2, 2, 4) for x in (decoded, video, weights))
+    assert edge_error(*rows).item() == pytest.approx((2 + 3 + 0) / 3)
 
 
 def test_psnr_of_known_error() -> None:

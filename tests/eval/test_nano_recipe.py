@@ -28,7 +28,7 @@ TOY = replace(
         NANO.vocoder, upsample_initial_channel=32, resblock_kernel_sizes=(3,), resblock_dilation_sizes=((1,),)
     ),
 )
-STEPS = {"video_vae": 12, "text": 30}
+STEPS = {"video_vae": 16, "text": 30}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def test_every_stage_leaves_weights_and_logs(recipe: Recipe) -> None:
 @pytest.mark.parametrize("stage", sorted(STEPS))
 def test_training_lowers_the_loss(recipe: Recipe, stage: str) -> None:
     found = losses(recipe, stage)
-    assert sum(found[-3:]) < 0.9 * sum(found[:3])
+    # Batches of whole frames and of crops alternate in the video stage: as many of either on both sides.
+    assert sum(found[-4:]) < 0.9 * sum(found[:4])
 
 
 def test_latents_have_the_statistics_that_were_measured(recipe: Recipe) -> None:

@@ -1,12 +1,13 @@
 """The training loop and the optimiser of the nano recipe: schedule, average, resuming to the same bits."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ltx2_eval.nano.loop import Progress, TrainOptions, batch_indices, learning_rate, train
+from ltx2_eval.nano.loop import Progress, TrainOptions, batch_indices, is_trained, learning_rate, train
 from ltx2_eval.nano.muon import Muon, orthogonalize, split_parameters
 
 
@@ -15,8 +16,9 @@ class Line:
 
     name = "line"
 
-    def __init__(self, fails_at: int | None = None) -> None:
-        torch.manual_seed(0)
+    def __init__(self, fails_at: int | None = None, seed: int = 0) -> None:
+        self.seed = seed
+        torch.manual_seed(seed)
         self.model: nn.Module = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 9))
         self.fails_at = fails_at
 
@@ -103,6 +105,23 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.average[name])
     current = resumed.model.state_dict()
     assert all(torch.equal(value, current[name]) for name, value in straight.model.state_dict().items())
+
+
+def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
+    train(Line(), options(tmp_path))
+    with pytest.raises(ValueError, match="begun with seed 0, and seed 1 was asked for; use another --out"):
+        train(Line(seed=1), options(tmp_path))
+
+
+def test_a_stage_is_trained_when_it_had_its_share_and_its_weights_are_newer(tmp_path: Path) -> None:
+    finished = tmp_path / "line" / "weights.safetensors"
+    train(Line(), options(tmp_path))
+    finished.touch()
+    assert is_trained("line", options(tmp_path), 0, before=finished)
+    assert not is_trained("line", options(tmp_path, steps=13), 0, before=finished)
+    os.utime(finished, (0, 0))
+    assert not is_trained("line", options(tmp_path), 0, before=finished)
+    assert not is_trained("other", options(tmp_path), 0, before=finished)
 
 
 def test_minutes_end_a_stage(tmp_path: Path) -> None:

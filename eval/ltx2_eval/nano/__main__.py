@@ -1,44 +1,60 @@
 """Trains, assembles and evaluates the bundled nano LTX-2: `python -m ltx2_eval.nano --help`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
+from ltx2_eval.nano.loop import TrainOptions
+from ltx2_eval.nano.schedule import ALL, TOTAL_MINUTES, learning_rate_of, run_all
 from ltx2_eval.nano.stages import STAGES
+from ltx2_eval.nano.world_pool import SHARD_CLIPS
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
-_LEARNING_RATE = 2e-3
 Out = Annotated[Path, typer.Option(help="Folder of the run: data, checkpoints, logs, finished weights.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Option(help=f"One of {', '.join(STAGES)}.")],
+    stage: Annotated[str, typer.Option(help=f"One of {', '.join(STAGES)}; {ALL}: all that a model needs, in order.")],
     out: Out,
-    minutes: Annotated[float, typer.Option(help="End after so many minutes of training, counted over resumes.")] = 1e9,
-    steps: Annotated[int, typer.Option(help="End after so many steps.")] = 1_000_000,
-    clips: Annotated[int, typer.Option(help="Training clips that are rendered.")] = 4096,
-    batch: Annotated[int, typer.Option(help="Clips per step; 0: the stage's default.")] = 0,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = _LEARNING_RATE,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help=f"End after so many minutes of training, counted over resumes. With {ALL}: of all stages together.",
+            show_default=f"no limit; with {ALL}: {TOTAL_MINUTES:g}",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="End each stage after so many steps.", min=1)] = 1_000_000,
+    clips: Annotated[int, typer.Option(help="Training clips that are rendered.", min=1)] = 4096,
+    held_out: Annotated[int, typer.Option(help="Clips of the test split, for validation.", min=1)] = SHARD_CLIPS,
+    batch: Annotated[int, typer.Option(help="Clips per step; 0: the stage's default.", min=0)] = 0,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="the stage's own")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and batches of every stage.", min=0)] = 0,
     device: Device = "cpu",
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; worth it on CUDA and for convolutions.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that render.")] = 2,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
-    """Train one stage, or continue it: python -m ltx2_eval.nano train --stage text --out run --minutes 7."""
-    from ltx2_eval.nano.loop import TrainOptions
+    """Train a stage or all of them, or continue: python -m ltx2_eval.nano train --stage all --out run --seed 1."""
     from ltx2_eval.nano.stages import Recipe, run_stage
 
     torch.set_num_threads(threads)
-    recipe = Recipe(out=out, clips=clips, batch=batch or None, seed=seed, device=device, workers=workers)
-    options = TrainOptions(out=out, lr=lr, steps=steps, minutes=minutes, device=device, bf16=bf16)
+    recipe = Recipe(
+        out=out, clips=clips, held_out=held_out, batch=batch or None, seed=seed, device=device, workers=workers
+    )
+    options = TrainOptions(
+        out=out, lr=learning_rate_of(stage) if lr is None else lr, steps=steps, device=device, bf16=bf16
+    )
     try:
-        run_stage(recipe, stage, options)
+        if stage == ALL:
+            run_all(recipe, options, minutes=TOTAL_MINUTES if minutes is None else minutes, lr=lr, say=typer.echo)
+        else:
+            run_stage(recipe, stage, options if minutes is None else replace(options, minutes=minutes))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -20,6 +20,7 @@ _DECAY_FROM = 0.4
 """Share of the training after which the learning rate falls linearly to zero."""
 _CLIP_NORM = 1.0
 _LONGEST = 4.0
+_CHECKPOINT = "state.safetensors"
 
 
 class Task(Protocol):
@@ -27,6 +28,8 @@ class Task(Protocol):
 
     name: str
     model: nn.Module
+    seed: int
+    """Of the first weights and of every batch; a checkpoint is continued with its own alone."""
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss on the batch of a step, which depends on nothing but the step; and figures for the log."""
@@ -89,7 +92,7 @@ class Progress:
     @property
     def share(self) -> float:
         """How much of the stage is done, 0..1."""
-        return max(self.step / self.options.steps, self.seconds / (60 * self.options.minutes))
+        return _share(self.step, self.seconds, self.options)
 
     def save(self) -> None:
         """Write the checkpoint, replacing the old one in one move."""
@@ -99,16 +102,19 @@ class Progress:
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
-        where = {"step": str(self.step), "seconds": repr(self.seconds)}
+        where = {"step": str(self.step), "seconds": repr(self.seconds), "seed": str(self.task.seed)}
         save_file({key: value.contiguous() for key, value in tensors.items()}, self.folder / "state.part", where)
         (self.folder / "state.part").replace(self._checkpoint)
 
     def resume(self) -> None:
-        """Continue from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one.
+
+        Raises:
+            ValueError: It was begun with another seed.
+        """
         if not self._checkpoint.exists():
             return
-        with safe_open(self._checkpoint, "pt") as file:
-            where = file.metadata()
+        where = _where(self._checkpoint, self.task.seed)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for key, value in load_file(self._checkpoint, device=self.options.device).items():
             part, _, name = key.partition(".")
@@ -125,7 +131,7 @@ class Progress:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.folder / "state.safetensors"
+        return self.folder / _CHECKPOINT
 
     def update_average(self) -> None:
         """Move the averaged weights towards the current ones; buffers are copied."""
@@ -150,6 +156,34 @@ class Progress:
         finally:
             self.model.load_state_dict(current)
             self.model.train()
+
+
+def is_trained(name: str, options: TrainOptions, seed: int, *, before: Path) -> bool:
+    """Whether a stage's checkpoint has had all that the options ask for, and was written before the file `before`.
+
+    Raises:
+        ValueError: The checkpoint was begun with another seed.
+    """
+    checkpoint = options.out / name / _CHECKPOINT
+    if not checkpoint.exists() or checkpoint.stat().st_mtime_ns > before.stat().st_mtime_ns:
+        return False
+    where = _where(checkpoint, seed)
+    return _share(int(where["step"]), float(where["seconds"]), options) >= 1
+
+
+def _share(step: int, seconds: float, options: TrainOptions) -> float:
+    return max(step / options.steps, seconds / (60 * options.minutes))
+
+
+def _where(checkpoint: Path, seed: int) -> dict[str, str]:
+    """Step, seconds and seed of a checkpoint; those of old ones that name no seed are taken as they are."""
+    with safe_open(checkpoint, "pt") as file:
+        where: dict[str, str] = file.metadata()
+    if where.get("seed", str(seed)) != str(seed):
+        raise ValueError(
+            f"{checkpoint} was begun with seed {where['seed']}, and seed {seed} was asked for; use another --out"
+        )
+    return where
 
 
 def learning_rate(base: float, step: int, share: float) -> float:

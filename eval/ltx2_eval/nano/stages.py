@@ -1,5 +1,6 @@
 """Which stages there are, what each needs of the others, and where their finished weights lie in a run's folder."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,14 +128,24 @@ def latents(recipe: Recipe) -> tuple[LatentPool, LatentPool]:
     video_vae, audio_vae = finished_video_vae(recipe), finished_audio_vae(recipe)
     pools = (recipe.pool, recipe.held_out_pool)
     names = ("train", "held-out")
+    encoders = _encoders(recipe)
     files = [
-        recipe.out / "latents" / f"{name}-{pool.clips}.safetensors" for name, pool in zip(names, pools, strict=True)
+        recipe.out / "latents" / f"{name}-{pool.clips}-{encoders}.safetensors"
+        for name, pool in zip(names, pools, strict=True)
     ]
     first, second = (
         encode_pool(pool, video_vae, audio_vae, file, device=recipe.device)
         for pool, file in zip(pools, files, strict=True)
     )
     return first, second
+
+
+def _encoders(recipe: Recipe) -> str:
+    """What tells latents of these autoencoders from those of others, in ten digits: they may be trained further."""
+    digest = hashlib.sha256()
+    for stage in ("video_vae", "audio_vae"):
+        digest.update(weights_file(recipe.out, stage).read_bytes())
+    return digest.hexdigest()[:10]
 
 
 def _finish(recipe: Recipe, stage: str, progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """Training of the video autoencoder: reconstruction of short cuts, and the statistics of its latents."""
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +9,20 @@ from torch import Tensor, nn
 from ltx2.config import VideoVAEConfig
 from ltx2.video_vae import VideoVAE
 from ltx2_eval.nano.loop import batch_indices
-from ltx2_eval.nano.world_pool import WorldPool
+from ltx2_eval.nano.world_pool import BRIGHT_LEVEL, WorldPool
 
 _SQUARE_WEIGHT = 4.0
 _EDGE_WEIGHT = 0.5
 _KL_WEIGHT = 1e-4
 _OBJECT_WEIGHT = 6.0
-_BRIGHT = 2 * 150 / 255 - 1
+_BRIGHT = 2 * BRIGHT_LEVEL / 255 - 1
+_CROP_PX = 32
+_LEAST_CELLS = 2
+"""Latent cells that the decoder needs either way; larger cells make larger crops."""
+_WHOLE_EVERY = 2
+"""Every second batch has whole frames, a quarter as many: the edges of the picture and the background matter too."""
+_HARD_SHAPES = ("star", "cross")
+"""The shapes that blur first; half of each batch of crops comes from clips that hold one."""
 _NOISE = 0.05
 """Standard deviation of the noise on latents (whose own scale is about 1): the decoder learns to bear inexact ones."""
 
@@ -22,11 +30,14 @@ _NOISE = 0.05
 class VideoStage:
     """Absolute and squared error on pixels, absolute error on their differences, and a small pull to unit latents.
 
+    Every second batch shows squares around objects, at a quarter of the work per clip: what is hard to learn are
+    objects, and of those the shapes with many corners.
+
     Args:
         config: Sizes of the autoencoder.
         pool: Training clips.
         held_out: Clips of another split.
-        batch: Cuts per step.
+        batch: Crops per step; of whole frames, a quarter.
         cut_frames: Frames of a cut, 8k + 1.
         seed: Of weights and batches.
         device: Where it is trained.
@@ -41,8 +52,8 @@ class VideoStage:
         pool: WorldPool,
         held_out: WorldPool,
         *,
-        batch: int = 8,
-        cut_frames: int = 25,
+        batch: int = 16,
+        cut_frames: int = 17,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -50,12 +61,13 @@ class VideoStage:
         self.model: nn.Module = VideoVAE(config)
         self.pool, self.held_out = pool, held_out
         self.batch, self.cut_frames, self.seed, self.device = batch, cut_frames, seed, device
+        self.crop_px = max(_CROP_PX, _LEAST_CELLS * config.spatial_factor)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss on a step's cuts."""
         indices, generator = batch_indices(self.seed, step, self.batch, self.pool.clips)
         start = int(torch.randint(self.pool.frames - self.cut_frames + 1, (), generator=generator))
-        video = self.pool.video(indices, start=start, frames=self.cut_frames).to(self.device)
+        video = self._cuts(indices, step, start, generator).to(self.device)
         vae = _video_vae(self.model)
         with torch.set_grad_enabled(not self.refines):
             mean, _ = vae.encoder.moments(video)
@@ -64,10 +76,24 @@ class VideoStage:
         weights = object_weights(video)
         absolute = ((decoded - video).abs() * weights).mean()
         square = ((decoded - video).square() * weights).mean()
-        edges = _edge_error(decoded, video)
+        edges = edge_error(decoded, video, weights)
         size = mean.float().square().mean()
         total = absolute + _SQUARE_WEIGHT * square + _EDGE_WEIGHT * edges + _KL_WEIGHT * size
         return total, {"absolute": absolute.item(), "weighted_psnr_db": 10 * math.log10(4 / square.item())}
+
+    def _cuts(self, indices: Tensor, step: int, start: int, generator: torch.Generator) -> Tensor:
+        """Frames (b, 3, f, h, w) of a step: whole, or squares around objects."""
+        if step % _WHOLE_EVERY == 0:
+            whole = indices[: max(1, self.batch // 4)]
+            return self.pool.video(whole, start=start, frames=self.cut_frames)
+        if len(self._hard):
+            chosen = torch.randint(len(self._hard), (self.batch // 2,), generator=generator)
+            indices = torch.cat([self._hard[chosen], indices[self.batch // 2 :]])
+        return self.pool.crops(indices, self.crop_px, generator, start=start, frames=self.cut_frames)
+
+    @cached_property
+    def _hard(self) -> Tensor:
+        return self.pool.holding(_HARD_SHAPES)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mean PSNR of whole held-out clips, clipped and rounded as a user sees them."""
@@ -86,7 +112,7 @@ class VideoDecoderStage(VideoStage):
         vae: The finished autoencoder; its encoder and statistics stay as they are.
         pool: Training clips.
         held_out: Clips of another split.
-        batch: Cuts per step.
+        batch: Crops per step; of whole frames, a quarter.
         cut_frames: Frames of a cut, 8k + 1.
         seed: Of batches.
         device: Where it is trained.
@@ -101,8 +127,8 @@ class VideoDecoderStage(VideoStage):
         pool: WorldPool,
         held_out: WorldPool,
         *,
-        batch: int = 8,
-        cut_frames: int = 25,
+        batch: int = 16,
+        cut_frames: int = 17,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -146,8 +172,13 @@ def measure_statistics(vae: VideoVAE, pool: WorldPool, *, clips: int, device: st
     vae.per_channel_statistics.get_buffer("std-of-means").copy_(deviation)
 
 
-def _edge_error(decoded: Tensor, video: Tensor) -> Tensor:
-    return torch.stack([(decoded.diff(dim=axis) - video.diff(dim=axis)).abs().mean() for axis in (2, 3, 4)]).sum()
+def edge_error(decoded: Tensor, video: Tensor, weights: Tensor) -> Tensor:
+    """Absolute error of the differences along time, height and width, weighted as the pixel where each ends."""
+    errors = []
+    for axis in (2, 3, 4):
+        error = (decoded.diff(dim=axis) - video.diff(dim=axis)).abs()
+        errors.append((error * weights.narrow(axis, 1, error.shape[axis])).mean())
+    return torch.stack(errors).sum()
 
 
 def _video_vae(model: nn.Module) -> VideoVAE:

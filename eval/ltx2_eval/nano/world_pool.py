@@ -1,6 +1,7 @@
 """Clips of the procedural world for training: rendered once by worker processes, kept in memory-mapped shards."""
 
 import multiprocessing
+from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ SIZE_PX = 64
 FRAMES = 49
 FPS = 24
 RATE_HZ = 24_000
+BRIGHT_LEVEL = 150
+"""Objects and flashes have a channel above this (of 255), backgrounds none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,36 @@ class WorldPool:
         """Frames (b, 3, f, h, w) in -1..1, float32, of the chosen clips; f = `frames` from frame `start` on."""
         stop = start + (frames or self.frames)
         chosen = np.stack([shard[k, start:stop] for shard, k in self._locate(self._videos, indices)])
-        return rearrange(torch.from_numpy(chosen), "b f h w c -> b c f h w").float() / 127.5 - 1
+        return _signed(torch.from_numpy(chosen))
+
+    def crops(self, indices: Tensor, side_px: int, generator: torch.Generator, *, start: int, frames: int) -> Tensor:
+        """Squares (b, 3, f, side_px, side_px) of `video`'s frames, each around a random bright pixel of its clip.
+
+        The same square in all frames; where no pixel is bright, around any.
+        """
+        cuts = []
+        for shard, k in self._locate(self._videos, indices):
+            clip = torch.from_numpy(shard[k, start : start + frames].copy())
+            top, left = self._corner(clip, side_px, generator)
+            cuts.append(clip[:, top : top + side_px, left : left + side_px])
+        return _signed(torch.stack(cuts))
+
+    def _corner(self, clip: Tensor, side_px: int, generator: torch.Generator) -> list[int]:
+        """Top and left of a square in which a bright pixel of some frame (f, h, w, 3) lies near the middle."""
+        shown = clip[int(torch.randint(len(clip), (), generator=generator))]
+        bright = (shown.amax(dim=-1) > BRIGHT_LEVEL).nonzero()
+        places = bright if len(bright) else torch.randint(self.size_px, (1, 2), generator=generator)
+        centre = places[int(torch.randint(len(places), (), generator=generator))]
+        corner = centre - torch.randint(side_px // 4, 3 * side_px // 4, (2,), generator=generator)
+        found: list[int] = corner.clamp(0, self.size_px - side_px).tolist()
+        return found
+
+    def holding(self, shapes: Collection[str]) -> Tensor:
+        """Indices of the clips in which an object has one of the shapes."""
+        return torch.tensor(
+            [k for k in range(self.clips) if any(body.shape in shapes for body in self.scene(k).objects)],
+            dtype=torch.long,
+        )
 
     def audio(self, indices: Tensor) -> Tensor:
         """Waveforms (b, 2, n) in -1..1, float32, at 24 kHz."""
@@ -96,6 +128,11 @@ class WorldPool:
 def scene_of(seed: int, split: Split, size_px: int = SIZE_PX, frames: int = FRAMES) -> Scene:
     """The scene that the recipe draws for a seed."""
     return sample_scene(seed, split=split, width=size_px, height=size_px, frames=frames, fps=FPS, rate_hz=RATE_HZ)
+
+
+def _signed(frames: Tensor) -> Tensor:
+    """Frames (b, f, h, w, 3) of 8 bits as (b, 3, f, h, w) in -1..1."""
+    return rearrange(frames, "b f h w c -> b c f h w").float() / 127.5 - 1
 
 
 def _write(path: Path, array: NDArray) -> None:
