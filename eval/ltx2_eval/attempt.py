@@ -4,8 +4,8 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from ltx2_eval.extractors.base import NotApplicable, NotAvailable, UnusableWeights
-from ltx2_reports.records import Reason
+from ltx2_eval.extractors.base import Abstained, NotApplicable, NotAvailable, UnusableWeights
+from ltx2_reports.records import Reason, ReasonKind
 from ltx2_reports.store import DamagedError
 
 T = TypeVar("T")
@@ -35,7 +35,8 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
         name = type(error).__name__ if isinstance(error, UnusableWeights) else None
         return None, Reason(kind="not_available", message=_sentence(error), stage=stage, error=name)
     except NotApplicable as error:
-        return None, Reason(kind="not_applicable", message=_sentence(error), stage=stage)
+        kind: ReasonKind = "abstained" if isinstance(error, Abstained) else "not_applicable"
+        return None, Reason(kind=kind, message=_sentence(error), stage=stage)
     except Exception as error:
         fatal = _NOT_WRITABLE if stage in _WRITING_STAGES else _DISK_FULL
         if isinstance(error, OSError) and error.errno in fatal:

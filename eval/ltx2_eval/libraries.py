@@ -27,7 +27,7 @@ USED: dict[str, tuple[str, ...]] = {
     **{f"{_EXTRACTORS}.{name}": _PICTURES for name in ("efficientnet", "lpips", "transnet", "videomae")},
     **{f"{_EXTRACTORS}.{name}": (*_PICTURES, "transformers") for name in ("clip_frames", "clip_text_video")},
     f"{_EXTRACTORS}.consistency": (*_PICTURES, "transformers"),
-    **{f"{_EXTRACTORS}.{name}": _BOTH for name in ("objects", "synchformer", "syncnet")},
+    **{f"{_EXTRACTORS}.{name}": _BOTH for name in ("lip_tracks", "objects", "synchformer", "syncnet")},
     f"{_EXTRACTORS}.imagebind": (*_BOTH, "transformers"),
     **{f"{_EXTRACTORS}.{name}": ("torch",) for name in ("i3d", "inception")},
     **{f"{_METRICS}.{name}": ("soxr",) for name in ("audio_checks", "av_align", "offset")},

@@ -9,10 +9,15 @@ import torch
 from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
-from ltx2_eval.extractors.syncnet import SyncNet, SyncNetExtractor
+from ltx2_eval.extractors.syncnet import SyncNet, SyncNetExtractor, shift_curve
 from ltx2_eval.metrics.base import Subject
-from ltx2_eval.metrics.catalogue import profiles
-from ltx2_eval.metrics.sync_networks import lse_confidence, lse_distance, shift_curve
+from ltx2_eval.metrics.catalogue import BUILT_IN, profiles
+from ltx2_eval.metrics.sync_networks import (
+    lse_confidence,
+    lse_confidence_of_crops,
+    lse_distance,
+    lse_distance_of_crops,
+)
 
 
 def test_forward_equals_the_reference_on_filled_weights(published_fill, published_input):
@@ -83,8 +88,10 @@ def _subject(prompt=None, *, silent=False, still=False):
     return Subject(clip=clip, record=None, prompt=prompt)
 
 
-@pytest.mark.parametrize("metric", [lse_distance, lse_confidence])
-def test_there_is_no_lip_sync_where_nothing_is_heard_or_moves_or_nobody_should_speak(metric):
+@pytest.mark.parametrize(
+    ("metric", "of_crops"), [(lse_distance, lse_distance_of_crops), (lse_confidence, lse_confidence_of_crops)]
+)
+def test_there_is_no_lip_sync_where_nothing_is_heard_or_moves_or_nobody_should_speak(metric, of_crops):
     features = _embeddings(0)
     for subject, why in ((_subject(silent=True), "silent"), (_subject(still=True), "stands still")):
         assert metric(subject, features, None).reason.kind == "abstained"
@@ -93,11 +100,16 @@ def test_there_is_no_lip_sync_where_nothing_is_heard_or_moves_or_nobody_should_s
         metric(_subject(Prompt(id="a", text="Waves roll in.")), features, None)
     spoken = metric(_subject(Prompt(id="a", text='A man says "hello there".')), features, None)
     assert spoken.value is not None
-    assert "no face was looked for" in spoken.warnings[0]
+    assert spoken.warnings == ()
+    given = of_crops(_subject(Prompt(id="a", text='A man says "hello there".')), features, None)
+    assert (given.value, "no face was looked for" in given.warnings[0]) == (spoken.value, True)
+    assert of_crops(_subject(silent=True), features, None) == metric(_subject(silent=True), features, None)
 
 
 def test_a_profile_never_gives_a_lip_sync_error_of_whole_frames():
-    assert not [name for name, metrics in profiles().items() if {"lse_c", "lse_d"} & set(metrics)]
+    assert not [name for name, metrics in profiles().items() if {"lse_c_crops", "lse_d_crops"} & set(metrics)]
+    assert {BUILT_IN[name].extractor for name in ("lse_c", "lse_d")} == {"syncnet-faces"}
+    assert [name for name, metrics in profiles().items() if "lse_c" in metrics] == ["paper"]
 
 
 @pytest.mark.parametrize("late", [-7, 0, 3])

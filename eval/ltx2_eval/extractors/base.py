@@ -16,6 +16,10 @@ class NotApplicable(ValueError):
     """The clip lacks what is needed (a stream, enough frames, a prompt): a reason, not a failure."""
 
 
+class Abstained(NotApplicable):
+    """The clip was looked at, and what is to be judged is not in it: recorded as abstained."""
+
+
 class NotAvailable(ValueError):
     """Weights or packages are missing; the message ends with the command that brings them."""
 

@@ -58,6 +58,18 @@ _SYNC = (
         "Chung and Zisserman 2016, joonson/syncnet_python",
         "syncnet:SyncNetExtractor",
     ),
+    _spec(
+        "syncnet-faces",
+        "SyncNet, lips and sound, of the face that fits the sound best",
+        "video",
+        1024,
+        "syncnet",
+        "centerface320-track100f-iou0.5-gap25-hsvcut27-crop1.4-median13-bgr255+mono16000-soxrvhq-mfcc13",
+        "25fps-first-due-5frames",
+        "Chung and Zisserman 2016, joonson/syncnet_python; faces by CenterFace (Xu et al. 2019) in the place of S3FD",
+        "lip_tracks:LipTracksExtractor",
+        beside=("centerface",),
+    ),
 )
 
 _BINDING = (

@@ -86,6 +86,52 @@ class SyncNet(nn.Module):
         return self.netfclip(self.netcnnlip(frames).flatten(1))
 
 
+SHIFTS = 15
+"""Frames by which lips and sound are shifted against each other, both ways."""
+_EPS = 1e-6
+
+
+def shift_curve(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean distance of lips to the sound 15 frames before to 15 after; beyond the ends the sound is zero.
+
+    Args:
+        features: (2 k, 1024), lips then sound.
+
+    Returns:
+        (31,).
+    """
+    lips, sound = np.split(features.astype(np.float64), 2)
+    padded = np.pad(sound, ((SHIFTS, SHIFTS), (0, 0)))
+    shifted = (padded[shift : shift + len(lips)] for shift in range(2 * SHIFTS + 1))
+    return np.array([np.linalg.norm(lips - other + _EPS, axis=1).mean() for other in shifted])
+
+
+def shared_streams(clip: Clip) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Frames at 25 Hz and sound at 16 kHz from the moment on at which there are both.
+
+    Returns:
+        (f, h, w, 3) and (n,), of the same duration to within a frame.
+
+    Raises:
+        NotApplicable: a stream is missing, or they overlap for less than 1 s.
+    """
+    if clip.video is None or not len(clip.video):
+        raise NotApplicable("the clip has no video frame")
+    waveform = mono(clip, RATE_HZ, LEAST_S)
+    start_s = max(float(clip.times_s[0]), clip.audio_start_s)
+    frames = frames_from(clip, start_s, FPS)
+    shared = waveform[round((start_s - clip.audio_start_s) * RATE_HZ) :]
+    count = num_windows(len(frames), shared)
+    if count < FPS:
+        raise NotApplicable(f"{max(0, count) / FPS:.2f} s of picture with sound, SyncNet needs {LEAST_S:g} s")
+    return frames, shared
+
+
+def num_windows(frames: int, waveform: NDArray[np.float32]) -> int:
+    """Windows of 5 frames with sound."""
+    return min(frames, len(waveform) * FPS // RATE_HZ) - LIP_FRAMES
+
+
 class SyncNetExtractor(NetworkExtractor[SyncNet]):
     """Embeddings of lips and sound, 25 a second, of clips that are crops of a face as SyncNet's pipeline cuts them."""
 
@@ -100,16 +146,12 @@ class SyncNetExtractor(NetworkExtractor[SyncNet]):
         Raises:
             NotApplicable: a stream is missing, or they overlap for less than 1 s.
         """
-        if clip.video is None or not len(clip.video):
-            raise NotApplicable("the clip has no video frame")
-        waveform = mono(clip, RATE_HZ, LEAST_S)
-        start_s = max(float(clip.times_s[0]), clip.audio_start_s)
-        frames = frames_from(clip, start_s, FPS)
-        shared = waveform[round((start_s - clip.audio_start_s) * RATE_HZ) :]
-        cepstra = syncnet_cepstra(shared)
-        count = min(len(frames), len(shared) * FPS // RATE_HZ) - LIP_FRAMES
-        if count < FPS:
-            raise NotApplicable(f"{max(0, count) / FPS:.2f} s of picture with sound, SyncNet needs {LEAST_S:g} s")
+        return self.embedded(*shared_streams(clip))
+
+    def embedded(self, frames: NDArray[np.uint8], waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(2 k, 1024) of frames (f, h, w, 3) at 25 Hz that show a face, and its sound (n,) at 16 kHz."""
+        cepstra = syncnet_cepstra(waveform)
+        count = num_windows(len(frames), waveform)
         with torch.inference_mode():
             batches = np.array_split(np.arange(count), -(-count // _BATCH))
             lips = [self._lips(frames, batch) for batch in batches]

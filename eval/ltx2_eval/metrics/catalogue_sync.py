@@ -122,33 +122,49 @@ _DESYNC = (
 
 _Row = tuple[str, str, Direction, str, str]
 _LIP_ROWS: tuple[_Row, ...] = (
-    ("lse_d", "LSE-D: lip-sync distance of face crops (SyncNet)", "down", "lse_distance", "least-of-31-shifts"),
-    (
-        "lse_c",
-        "LSE-C: lip-sync confidence of face crops (SyncNet)",
-        "up",
-        "lse_confidence",
-        "median-less-least-of-31-shifts",
-    ),
+    ("lse_d", "LSE-D: lip-sync distance", "down", "lse_distance", "least-of-31-shifts"),
+    ("lse_c", "LSE-C: lip-sync confidence", "up", "lse_confidence", "median-less-least-of-31-shifts"),
 )
 """Metric, title, direction, function and aggregation."""
 
+_Way = tuple[str, str, str, str, str, int]
+_LIP_WAYS: tuple[_Way, ...] = (
+    (
+        "",
+        "(SyncNet, faces found and followed)",
+        "",
+        "syncnet-faces",
+        "Faces that are drawn, turned away or smaller than 100 pixels; whether the best shift is zero.",
+        3,  # since faces are looked for
+    ),
+    (
+        "_crops",
+        "of face crops (SyncNet, clips as given)",
+        "_of_crops",
+        "syncnet-crops",
+        "Anything in a clip that is not a crop of a talking face; whether the best shift is zero.",
+        1,
+    ),
+)
+"""Endings of metric, title and function, extractor, what it cannot see, and version."""
+
 _LIPS = tuple(
     _entry(
-        metric,
-        title,
+        f"{metric}{ending}",
+        f"{title} {way}",
         "",
         direction,
         (0.0, None),
         ("video", "audio", "speech"),
-        f"sync_networks:{function}",
-        "syncnet-crops",
+        f"sync_networks:{function}{variant}",
+        extractor,
         aggregation,
         _SYNCNET,
         ("MIT", "not stated; research"),
-        "Anything in a clip that is not a crop of a talking face; whether the best shift is zero.",
-        version=2,  # since silence, stills and prompts without speech have no value
+        blind,
+        version=version,
     )
+    for ending, way, variant, extractor, blind, version in _LIP_WAYS
     for metric, title, direction, function, aggregation in _LIP_ROWS
 )
 

@@ -13,7 +13,8 @@ FREE_LICENCES = frozenset(
 CHOICE = (
     *("fvd", "kvd", "fad_soundnet", "kad_soundnet", "fad_vggish", "kad_clap", "clip_tv", "clap_ta"),
     *("subject_consistency", "background_consistency", "dynamic_degree", "aesthetic"),
-    *("desync", "desync_signed_s", "sync_accuracy", "audiobox_pq", "audiobox_ce", "dnsmos_ovrl", "speech_wer"),
+    *("desync", "desync_signed_s", "sync_accuracy", "audiobox_pq", "audiobox_ce", "dnsmos_ovrl"),
+    *("speech_wer", "speech_wer_corpus"),
 )
 """What an expert looks at first; `default` adds the checks that need no weights, and drops what is not free."""
 
@@ -21,13 +22,11 @@ PUBLISHED = (
     *("fvd", "fvd_videogpt", "kvd", "kvd_videogpt", "cd_fvd", "fid", "kid"),
     *("fad_vggish", "fd_panns", "fd_passt", "fad_clap"),
     *("is_panns", "is_passt", "kl_panns", "kl_passt", "clip_tv", "clap_ta", "clap_ta_630k", "ib_tv", "ib_ta", "ib_av"),
-    *("avh_score", "javis_score", "av_align", "desync", "desync_expected", "aesthetic"),
-    *("subject_consistency", "background_consistency", "dynamic_degree", "speech_wer"),
+    *("avh_score", "javis_score", "av_align", "desync", "desync_expected", "lse_d", "lse_c", "aesthetic"),
+    *("subject_consistency", "background_consistency", "dynamic_degree", "speech_wer", "speech_wer_corpus"),
     *("audiobox_ce", "audiobox_cu", "audiobox_pc", "audiobox_pq", "dnsmos_ovrl"),
 )
-"""What published tables use, whatever its licence.
-
-Without LSE, which is for crops of faces and has to be asked for by name: of whole frames it says nothing."""
+"""What published tables use, whatever its licence."""
 
 _DEMO = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
 """Real networks of the demo, which has two minutes."""

@@ -3,11 +3,14 @@
 Signs: a positive offset means that the sound is late, as everywhere here; Synchformer's own classes say the opposite.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from ltx2_eval.extractors.base import Extractor, NotApplicable
+from ltx2_eval.extractors.syncnet import SHIFTS, shift_curve
 from ltx2_eval.metrics.base import Outcome, Subject, abstain
 from ltx2_eval.metrics.offset import require_both
 from ltx2_eval.metrics.picture import video_statistics
@@ -18,11 +21,9 @@ Features = NDArray[np.float32] | None
 
 GRID_S = -np.linspace(-2.0, 2.0, 21)
 """Offset of each class; class 0 of the network stands for sound that comes 2 s late."""
-SHIFTS = 15
 FRAME_MS = 40
 _SILENCE = 1e-4
 _STILL = 1e-4
-_EPS = 1e-6
 _NO_FACE = ("no face was looked for: this is about lips only if every frame is a crop of one talking face",)
 
 
@@ -109,10 +110,12 @@ def lse_distance(subject: Subject, features: Features, extractor: Extractor | No
     """LSE-D: least mean distance between lip and sound embeddings over shifts of up to 15 frames.
 
     What it measures: how well lips and sound fit at their best shift; about 6 for real talking heads, above 10 for
-    unrelated sound. It cannot see whether that shift is zero, nor anything in a clip that is no crop of a face.
+    unrelated sound. Faces are found in every frame, followed, and cut out as SyncNet's own pipeline does; of several
+    the one that fits the sound best counts, and a clip without a face of 100 pixels for 4 s has no value: read the
+    number of clips that have one beside the mean. It cannot see whether the best shift is zero.
 
     Args:
-        subject: the clip, a crop of a talking face.
+        subject: the clip.
         features: (2 k, 1024), lips then sound.
         extractor: a SyncNet.
 
@@ -123,18 +126,20 @@ def lse_distance(subject: Subject, features: Features, extractor: Extractor | No
     declined = _nobody_speaks(subject)
     if declined is not None:
         return declined
-    curve = shift_curve(features)
-    return Outcome(value=float(curve.min()), details=_lip_details(curve), warnings=_NO_FACE)
+    curve = _curve(features)
+    return Outcome(value=float(curve.min()), details=_lip_details(curve))
 
 
 def lse_confidence(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
     """LSE-C: median over the shifts of the mean distance, less the least; large where one shift stands out.
 
-    What it measures: how sure the best shift is; 6 to 8 for good talking heads, 1 to 2 for unrelated sound. It cannot
-    see whether that shift is zero, nor anything in a clip that is no crop of a face.
+    What it measures: how sure the best shift is; 6 to 8 for good talking heads, 1 to 2 for unrelated sound. Faces are
+    found in every frame, followed, and cut out as SyncNet's own pipeline does; of several the one that fits the sound
+    best counts, and a clip without a face of 100 pixels for 4 s has no value: read the number of clips that have one
+    beside the mean. It cannot see whether the best shift is zero.
 
     Args:
-        subject: the clip, a crop of a talking face.
+        subject: the clip.
         features: (2 k, 1024), lips then sound.
         extractor: a SyncNet.
 
@@ -145,17 +150,51 @@ def lse_confidence(subject: Subject, features: Features, extractor: Extractor | 
     declined = _nobody_speaks(subject)
     if declined is not None:
         return declined
-    curve = shift_curve(features)
-    return Outcome(value=float(np.median(curve) - curve.min()), details=_lip_details(curve), warnings=_NO_FACE)
+    curve = _curve(features)
+    return Outcome(value=float(np.median(curve) - curve.min()), details=_lip_details(curve))
 
 
-def shift_curve(features: Features) -> NDArray[np.float64]:
-    """(31,) mean distance of lips to the sound 15 frames before to 15 after; beyond the ends the sound is zero."""
+def lse_distance_of_crops(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
+    """LSE-D of clips that are crops of a talking face already: no face is looked for.
+
+    What it measures: how well lips and sound fit at their best shift, as the scripts do that take crops as given. It
+    cannot see whether that shift is zero, nor anything in a clip that is no crop of a face.
+
+    Args:
+        subject: the clip, a crop of a talking face.
+        features: (2 k, 1024), lips then sound.
+        extractor: a SyncNet.
+
+    Raises:
+        NotApplicable: the prompt wants nothing said.
+    """
+    return _unlooked(lse_distance(subject, features, extractor))
+
+
+def lse_confidence_of_crops(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
+    """LSE-C of clips that are crops of a talking face already: no face is looked for.
+
+    What it measures: how sure the best shift is, as the scripts do that take crops as given. It cannot see whether
+    that shift is zero, nor anything in a clip that is no crop of a face.
+
+    Args:
+        subject: the clip, a crop of a talking face.
+        features: (2 k, 1024), lips then sound.
+        extractor: a SyncNet.
+
+    Raises:
+        NotApplicable: the prompt wants nothing said.
+    """
+    return _unlooked(lse_confidence(subject, features, extractor))
+
+
+def _unlooked(outcome: Outcome) -> Outcome:
+    return outcome if outcome.value is None else replace(outcome, warnings=_NO_FACE)
+
+
+def _curve(features: Features) -> NDArray[np.float64]:
     assert features is not None
-    lips, sound = np.split(features.astype(np.float64), 2)
-    padded = np.pad(sound, ((SHIFTS, SHIFTS), (0, 0)))
-    shifted = (padded[shift : shift + len(lips)] for shift in range(2 * SHIFTS + 1))
-    return np.array([np.linalg.norm(lips - other + _EPS, axis=1).mean() for other in shifted])
+    return shift_curve(features)
 
 
 def _nobody_speaks(subject: Subject) -> Outcome | None:
