@@ -141,8 +141,8 @@ def test_one_box_that_jumps_does_not_move_the_crop():
 
 
 def test_shots_begin_where_the_picture_changes_at_once():
-    red, blue = (np.full((40, 60, 3), colour, np.uint8) for colour in ((200, 40, 40), (40, 40, 200)))
-    fade = [(red * (1 - t / 30)).astype(np.uint8) for t in range(30)]
+    red, blue = (np.full((40, 60, 3), colour, np.uint8) for colour in ((200, 40, 40), (20, 20, 60)))
+    fade = [(red * (1 - t / 30)).astype(np.uint8) for t in range(20)]
     assert shot_starts(np.stack([red] * 5 + [blue] * 5 + [red] * 5)) == [5, 10]
     assert shot_starts(np.stack([red, *fade])) == []
 
