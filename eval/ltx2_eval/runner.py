@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ltx2_benchmarks.prompt import Expectations, SpeechLine
 from ltx2_benchmarks.suite import Prompt, Suite
+from ltx2_eval.corpora import score_corpora
 from ltx2_eval.environment import environment
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
@@ -142,6 +143,7 @@ def _score(recorder: Recorder, scoring: ScoringPlan, progress: Progress) -> None
     cache = FeatureCache(recorder.folder / FEATURES_FOLDER, device)
     judge = judge_of(recorder.run.header, scoring.entries, scoring.pool, cache, prompts_of(recorder.run.header.spec))
     score_clips(recorder, judge, progress)
+    score_corpora(recorder, judge)
     score_sets(recorder, judge, scoring.reference, FeatureCache(cache_root() / FEATURES_FOLDER, device))
 
 

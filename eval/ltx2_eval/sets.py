@@ -48,7 +48,7 @@ class Collected:
 def score_sets(recorder: Recorder, judge: Judge, reference: AnyReference | None, reference_cache: FeatureCache) -> None:
     """Compute every set metric that the run does not have yet for its present clips and reference."""
     for entry in judge.entries:
-        if entry.spec.level == "set":
+        if entry.spec.level == "set" and entry.corpus_of is None:
             wanted = reference if "reference" in entry.spec.needs else None
             _score(recorder, judge, entry, wanted, reference_cache)
 

@@ -1,5 +1,7 @@
 """What a prompt wants said, how errors are counted, and which clips the metrics of sound decline."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from ltx2_benchmarks.suite import Prompt, load_suite
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.turns import Turn
-from ltx2_eval.extractors.whisper import Transcript
+from ltx2_eval.extractors.whisper import Transcript, spelling_of
 from ltx2_eval.metrics.base import Subject
 from ltx2_eval.metrics.listening import audiobox, dnsmos, speech_share, voice_consistency
 from ltx2_eval.metrics.speech import speaker_word_errors, word_errors
@@ -16,6 +18,7 @@ from ltx2_eval.metrics.word_errors import Errors, characters, errors, permuted_e
 from ltx2_eval.plan import run_spec
 from ltx2_eval.runner import prompts_of
 from ltx2_reports.records import ClipRecord, RunSpec
+from ltx2_reports.store import DamagedError
 
 _RECORD = ClipRecord(sample="s", prompt_id="p", seed=0, file="clips/s.mp4", sha256="0" * 64)
 _CLIP = Clip(video=None, fps=None, audio=np.zeros((1, 16_000), np.float32), rate_hz=16_000)
@@ -73,10 +76,25 @@ def test_the_best_assignment_of_speakers():
 
 
 def test_texts_are_normalised():
-    assert words("Mr. Smith — it's 20 dollars, OKAY?", "en") == ["mister", "smith", "it", "is", "$20", "okay"]
-    assert words("Grüß Gott!", "de") == ["grüß", "gott"]
-    assert characters("你好，世界！", "zh") == list("你好世界")
-    assert characters("Hi you", "en") == list("hi you")
+    assert words("Mr. Smith — it's 20 dollars, OKAY?", "en", {}) == ["mister", "smith", "it", "is", "$20", "okay"]
+    assert words("Grüß Gott!", "de", {}) == ["grüß", "gott"]
+    assert characters("你好，世界！", "zh", {}) == list("你好世界")
+    assert characters("Hi you", "en", {}) == list("hi you")
+
+
+def test_british_and_american_spelling_are_one_in_english():
+    spelling = {"colour": "color", "gott": "God"}
+    assert words("The Colour, the color.", "en", spelling) == ["the", "color", "the", "color"]
+    assert words("Gott", "de", spelling) == ["gott"]
+    assert characters("colour", "en", spelling) == list("color")
+
+
+@pytest.mark.parametrize("content", [None, "[]", '{"a": 1}', "no json"])
+def test_without_the_table_of_spellings_the_weights_are_pulled_again(tmp_path, content):
+    if content is not None:
+        (tmp_path / "english.json").write_text(content)
+    with pytest.raises(DamagedError, match="pull the weights again"):
+        spelling_of(tmp_path)
 
 
 def test_lines_come_from_the_speech_field_first():
@@ -120,6 +138,8 @@ def test_every_embedded_suite_has_a_script():
 class _Whisper:
     """Hears what it is told, in a language."""
 
+    spelling: ClassVar[dict[str, str]] = {"colour": "color"}
+
     def __init__(self, text, language="en", again=None):
         self.text, self.language, self.again, self.asked = text, language, again, []
 
@@ -142,14 +162,16 @@ def _judged(prompt, whisper, unit="word"):
 
 def test_word_errors_with_their_parts():
     prompt = _prompt(speech=_lines(("a", "Good morning, everyone!")))
-    outcome = _judged(prompt, _Whisper("Good evening everyone here today"))
-    assert outcome.value == pytest.approx(1.0)
+    outcome = _judged(prompt, _Whisper("Good evening everyone here today now"))
+    assert outcome.value == 1
+    assert outcome.details["rate"] == pytest.approx(4 / 3)
     parts = [outcome.details[name] for name in ("errors", "expected", "substitutions", "deletions", "insertions")]
-    assert parts == [3, 3, 1, 0, 2]
+    assert parts == [4, 3, 1, 0, 3]
     assert outcome.details["lines_from"] == "expectations.speech"
     assert _judged(prompt, _Whisper("good morning everyone")).value == 0
     assert _judged(prompt, _Whisper("")).value == 1
-    assert _judged(prompt, _Whisper("a b c d e f g h")).details["at_most_1"] == 1
+    british = _prompt(speech=_lines(("a", "What a colour!")))
+    assert _judged(british, _Whisper("What a color")).value == 0
     assert _judged(prompt, _Whisper("good mourning everyone"), unit="character").value == pytest.approx(1 / 21)
 
 
@@ -178,6 +200,8 @@ def test_what_has_no_word_error_rate_says_why(prompt, message):
 
 
 class _Turns:
+    whisper = _Whisper("")
+
     def __init__(self, *turns):
         self.found = [Turn(start_s=float(i), speaker=speaker, text=text) for i, (speaker, text) in enumerate(turns)]
 

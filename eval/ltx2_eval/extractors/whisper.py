@@ -59,6 +59,8 @@ class WhisperExtractor:
         self._suppressed: list[int] = settings["suppress_ids"]
         self._not_first: list[int] = settings["suppress_ids_begin"]
         self._languages: list[int] = settings["lang_ids"]
+        self.spelling = spelling_of(folder)
+        """British words and their American spelling, by which both texts are united before words are compared."""
         self._start, self._transcribe, self._plain, self._end = map(tokenizer.token_to_id, _CONTROL)
         self._silent = self._plain - 1  # "no speech", which tokenizers know by two names
 
@@ -179,6 +181,22 @@ class WhisperExtractor:
             use_cache=True,
         )
         return output.logits[0, -1].float(), output.past_key_values
+
+
+def spelling_of(folder: Path) -> dict[str, str]:
+    """The spellings that Whisper's authors unite.
+
+    Raises:
+        DamagedError: the file is missing or no table of words.
+    """
+    path = folder / "english.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{path}: no table of spellings ({type(error).__name__}); pull the weights again") from error
+    if not isinstance(found, dict) or not all(isinstance(word, str) for word in found.values()):
+        raise DamagedError(f"{path}: expected words by word; pull the weights again")
+    return found
 
 
 def _network(state: dict[str, Tensor]) -> Any:

@@ -63,6 +63,8 @@ class MetricEntry:
     """Part of the protocol, and keyword arguments of the implementation."""
     pairs: str | None = None
     """Cosines: `module:function` of type Sides, from which the floor of mismatched pairs follows."""
+    corpus_of: str | None = None
+    """Rates of a corpus: the clip metric whose `errors` and `expected` are summed."""
     text: Text | None = None
     """The part of a prompt that is compared with, where the suite says it apart; else it is cut out of the prompt."""
 

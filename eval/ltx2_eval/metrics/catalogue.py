@@ -66,6 +66,8 @@ def profiles() -> dict[str, tuple[str, ...]]:
 def chosen(metrics: Iterable[str], profile: str) -> tuple[MetricEntry, ...]:
     """The metrics named, or those of the profile where none is named, in the catalogue's order; cosines with floors.
 
+    Errors of clips come with their rate over the corpus, and the other way round.
+
     Raises:
         ValueError: an unknown metric or profile; the nearest name is suggested.
     """
@@ -77,6 +79,8 @@ def chosen(metrics: Iterable[str], profile: str) -> tuple[MetricEntry, ...]:
         if name not in entries:
             raise ValueError(unknown("metric", name, entries))
     wanted |= {f"{name}_{gives}" for name in wanted if entries[name].pairs for gives in (FLOOR, MARGIN)}
+    wanted |= {entry.corpus_of for name, entry in entries.items() if name in wanted and entry.corpus_of}
+    wanted |= {name for name, entry in entries.items() if entry.corpus_of in wanted}
     return tuple(entry for name, entry in entries.items() if name in wanted)
 
 

@@ -28,6 +28,7 @@ def sound_entry(
     pairs: str | None = None,
     text: Text | None = None,
     version: int = 1,
+    corpus_of: str | None = None,
 ) -> MetricEntry:
     """An entry of the catalogue; `implementation` and `pairs` are below `ltx2_eval.metrics`."""
     code_licence, weight_licence = licences
@@ -54,6 +55,7 @@ def sound_entry(
         settings=settings or {},
         pairs=f"ltx2_eval.metrics.{pairs}" if pairs else None,
         text=text,
+        corpus_of=corpus_of,
     )
 
 

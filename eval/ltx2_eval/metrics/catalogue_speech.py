@@ -36,42 +36,58 @@ _SHARES: tuple[tuple[str, str, Direction, bool], ...] = (
     ("speech_unasked", "Share of the sound in which somebody speaks, though the prompt asks for nobody", "down", True),
 )
 
+_OF_CLIPS = "Who speaks, when and how; errs by itself on music, accents and names."
+
+
+def _error_rates(name: str, title: str, unit: str, units: str) -> tuple[MetricEntry, ...]:
+    """The rate of each clip, and that of the corpus, which sums the clips' errors."""
+    return (
+        sound_entry(
+            name,
+            f"{title} of the spoken lines, mean over clips of at most 1 each (Whisper base)",
+            "down",
+            (0.0, 1.0),
+            ("audio", "prompt", "speech"),
+            30,
+            f"{_WHISPER}; lines from the prompt",
+            ("MIT", "MIT"),
+            _OF_CLIPS,
+            "speech:word_errors",
+            "whisper-base",
+            f"edits-over-{units}-whisper-normaliser-at-most-1",
+            {"unit": unit},
+            level="clip",
+            text="speech",
+            version=2,
+        ),
+        sound_entry(
+            f"{name}_corpus",
+            f"{title} of the spoken lines over the whole corpus (Whisper base)",
+            "down",
+            (0.0, None),
+            ("audio", "prompt", "speech"),
+            30,
+            f"{_WHISPER}; lines from the prompt",
+            ("MIT", "MIT"),
+            _OF_CLIPS,
+            "corpus:corpus_rate",
+            "whisper-base",
+            f"sum-of-edits-over-sum-of-{units}-whisper-normaliser",
+            {"unit": unit},
+            text="speech",
+            corpus_of=name,
+        ),
+    )
+
+
+_ERRORS = (
+    *_error_rates("speech_wer", "Word error rate", "word", "words"),
+    *_error_rates("speech_cer", "Character error rate", "character", "characters"),
+)
+
 ENTRIES: tuple[MetricEntry, ...] = (
     *_DNSMOS,
-    sound_entry(
-        "speech_wer",
-        "Word error rate of the spoken lines (Whisper base)",
-        "down",
-        (0.0, None),
-        ("audio", "prompt", "speech"),
-        30,
-        f"{_WHISPER}; lines from the prompt",
-        ("MIT", "MIT"),
-        "Who speaks, when and how; errs by itself on music, accents and names.",
-        "speech:word_errors",
-        "whisper-base",
-        "edits-over-words-whisper-normaliser",
-        {"unit": "word"},
-        level="clip",
-        text="speech",
-    ),
-    sound_entry(
-        "speech_cer",
-        "Character error rate of the spoken lines (Whisper base)",
-        "down",
-        (0.0, None),
-        ("audio", "prompt", "speech"),
-        30,
-        f"{_WHISPER}; lines from the prompt",
-        ("MIT", "MIT"),
-        "Who speaks, when and how; errs by itself on music, accents and names.",
-        "speech:word_errors",
-        "whisper-base",
-        "edits-over-characters-whisper-normaliser",
-        {"unit": "character"},
-        level="clip",
-        text="speech",
-    ),
+    *_ERRORS,
     sound_entry(
         "speech_cpwer",
         "Word error rate by speaker, cpWER (Whisper base, Resemblyzer)",
@@ -87,6 +103,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "edits-over-words-best-permutation",
         level="clip",
         text="speech",
+        version=2,
     ),
     *(
         sound_entry(

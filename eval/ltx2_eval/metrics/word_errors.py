@@ -1,7 +1,7 @@
 """Word and character errors: what was said against what was meant, after a normalisation that both sides get."""
 
 import unicodedata
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -80,25 +80,33 @@ def permuted_errors(expected: Sequence[Sequence[Hashable]], found: Sequence[Sequ
     return int(table[linear_sum_assignment(table)].sum())
 
 
-def words(text: str, language: str) -> list[str]:
-    """Words of a normalised text, as Whisper's authors normalise English, and more plainly other languages."""
-    return normalised(text, language).split()
+def words(text: str, language: str, spelling: Mapping[str, str]) -> list[str]:
+    """Words of a normalised text, as Whisper's authors normalise English, and more plainly other languages.
+
+    Args:
+        text: as it is written or was heard.
+        language: code.
+        spelling: British words and their American spelling, for English.
+    """
+    return normalised(text, language, spelling).split()
 
 
-def characters(text: str, language: str) -> list[str]:
+def characters(text: str, language: str, spelling: Mapping[str, str]) -> list[str]:
     """Characters of a normalised text; the spaces count, but not in languages written without them."""
-    plain = normalised(text, language)
+    plain = normalised(text, language, spelling)
     return list(plain.replace(" ", "") if language in WITHOUT_SPACES else plain)
 
 
-def normalised(text: str, language: str) -> str:
-    """Lower case, compatibility forms, no punctuation; for English also numbers, contractions and titles."""
-    plain = _normaliser(language == "en")(unicodedata.normalize("NFKC", text))
+def normalised(text: str, language: str, spelling: Mapping[str, str]) -> str:
+    """Lower case, compatibility forms, no punctuation; for English also numbers, contractions, titles and spelling."""
+    united = tuple(spelling.items()) if language == "en" else None
+    plain = _normaliser(united)(unicodedata.normalize("NFKC", text))
     return " ".join(word for word in plain.split() if any(map(str.isalnum, word)))
 
 
 @cache
-def _normaliser(english: bool) -> Any:
+def _normaliser(spelling: tuple[tuple[str, str], ...] | None) -> Any:
+    """Of English with that spelling, or without one of any language."""
     from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
-    return EnglishTextNormalizer({}) if english else BasicTextNormalizer()
+    return BasicTextNormalizer() if spelling is None else EnglishTextNormalizer(dict(spelling))

