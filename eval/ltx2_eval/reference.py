@@ -13,6 +13,7 @@ from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.folder_of_clips import FoundClip, clips_in
 from ltx2_eval.media import Container, read_clip
+from ltx2_eval.on_demand import OnDemand
 from ltx2_eval.reference_statistics import PUBLISHED, StatisticsReference
 from ltx2_eval.world import rendered_reference
 from ltx2_reports.records import ClipRecord, ReferenceRef
@@ -52,14 +53,15 @@ class Reference:
         return [self._of(path, sha, extractor, pool, cache) for path, sha in zip(self.files, self.hashes, strict=True)]
 
     def of_clips(
-        self, clips: Sequence[ClipRecord], features: Sequence[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
-        """Of `features`, one per file, those of the file that is named after each clip: its sample or its prompt.
+        self, clips: Sequence[ClipRecord], extractor: str, pool: ExtractorPool, cache: FeatureCache
+    ) -> OnDemand:
+        """Features, read when asked for, of the file that is named after each clip: its sample or its prompt.
 
         Raises:
             NotApplicable: a clip has none.
         """
-        return [features[index] for index in self._partners(clips)]
+        files = [(self.files[index], self.hashes[index]) for index in self._partners(clips)]
+        return OnDemand([functools.partial(self._of, path, sha, extractor, pool, cache) for path, sha in files])
 
     def paired_ref(self, clips: Sequence[ClipRecord]) -> ReferenceRef:
         """The set as records of paired metrics name it: which clip is compared with which counts too.

@@ -6,7 +6,7 @@ While one clip is judged the next is decoded in a thread, one ahead: two clips a
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,8 @@ class Judge:
     """By prompt id; a clip whose prompt is not here is judged without one."""
     protocols: Mapping[str, Protocol]
     """Of each clip metric, by metric id."""
+    without: dict[tuple[str, str], Reason] = field(default_factory=dict)
+    """Why features cannot be had, by hash of the clip and extractor: not tried again, nor decoded for, in this run."""
 
 
 def judge_of(
@@ -63,6 +65,7 @@ class Media:
     def __init__(self, path: Path, sha256: str, judge: Judge) -> None:
         self._path, self._sha256, self._judge = path, sha256, judge
         self._coming: Future[tuple[Clip, None] | tuple[None, Reason]] | None = None
+        self._known: dict[str, NDArray[np.float32]] = {}
 
     def decode_in(self, thread: Executor) -> None:
         """Begin to decode, for `decoded` to wait for."""
@@ -74,9 +77,10 @@ class Media:
         return self._coming.result() if self._coming is not None else attempt("decode", self._read)
 
     def forget(self) -> None:
-        """Let go of the clip, which no one asks for any more."""
+        """Let go of the clip and its features, which no one asks for any more."""
         self._coming = None
         self.__dict__.pop("decoded", None)
+        self._known.clear()
 
     def has_features(self, extractor: str) -> bool:
         """Whether the cache has them."""
@@ -84,9 +88,22 @@ class Media:
         return self._judge.cache.path(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor)).exists()
 
     def features(self, extractor: str) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
-        """(k, d) features, from the cache where they are there; a damaged cache is an error of the run."""
+        """(k, d) features, read or computed once; a damaged cache is an error of the run."""
         if not self._path.exists():
             return None, Reason(kind="failed", message=self._gone, stage="decode")
+        if extractor not in self._known:
+            place = self._sha256, extractor
+            if place in self._judge.without:
+                return None, self._judge.without[place]
+            found, reason = self._cached_or_computed(extractor)
+            if found is None:
+                assert reason is not None
+                self._judge.without[place] = reason
+                return None, reason
+            self._known[extractor] = found
+        return self._known[extractor], None
+
+    def _cached_or_computed(self, extractor: str) -> tuple[NDArray[np.float32], None] | tuple[None, Reason]:
         pool = self._judge.pool
         cached = self._judge.cache.get(self._sha256, pool.spec(extractor), pool.weights_sha256(extractor))
         return (cached, None) if cached is not None else attempt("features", lambda: self._features(extractor))
@@ -180,7 +197,8 @@ def _missing_values(folder: Path, judge: Judge, task: _Task) -> Iterator[tuple[V
         yield _value(record, judge.protocols[entry.spec.id], _outcome(record, media, entry, judge)), entry
     if media is not None:
         for extractor in task.extractors:
-            media.features(extractor)  # while the clip is decoded; set metrics read them from the cache
+            if not media.has_features(extractor):
+                media.features(extractor)  # while the clip is decoded; set metrics read them from the cache
         media.forget()
 
 
@@ -222,9 +240,7 @@ def _outcome(record: ClipRecord, media: Media | None, entry: MetricEntry, judge:
         features, reason = media.features(entry.extractor)
         if features is None:
             return Outcome(reason=reason)
-        extractor, reason = attempt("features", functools.partial(judge.pool.get, entry.extractor))
-        if extractor is None:
-            return Outcome(reason=reason)
+        extractor = judge.pool.when_used(entry.extractor)
     clip, reason = media.decoded
     if clip is None:
         return Outcome(reason=reason)

@@ -1,7 +1,10 @@
 """Features -> set metrics: one value per metric over the whole run, with replicates for its interval."""
 
+import functools
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,8 @@ from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.base import Declined, MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import implementation, load_sides
 from ltx2_eval.metrics.floor import FLOOR, mismatched
-from ltx2_eval.metrics.resampling import REPLICATES, draw_counts, replicates
+from ltx2_eval.metrics.resampling import REPLICATES, draw_counts, on_draws, replicates
+from ltx2_eval.on_demand import OnDemand
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
 from ltx2_eval.reference import AnyReference, Reference
@@ -32,7 +36,7 @@ from ltx2_reports.records import (
 )
 from ltx2_reports.statistics.sets import STANDARD_ERROR, u_statistic_error
 
-Features = list[NDArray[np.float32]]
+Features = Sequence[NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,68 +49,109 @@ class Collected:
     """Why the others have none, by sample."""
 
 
+class _Group:
+    """The set metrics that look at the same features of a run, which are read once for all of them."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        judge: Judge,
+        entries: Sequence[MetricEntry],
+        reference: AnyReference | None,
+        reference_cache: FeatureCache,
+    ) -> None:
+        self.recorder, self.judge, self.entries = recorder, judge, entries
+        self.reference, self._reference_cache = reference, reference_cache
+        assert entries[0].extractor is not None
+        self.extractor: str = entries[0].extractor
+        self._pairs, self._is_paired = entries[0].pairs, is_paired(entries[0])
+
+    @functools.cached_property
+    def collected(self) -> Collected:
+        """Of the generated clips; for paired metrics the features are read where they are compared."""
+        clips: list[ClipRecord] = []
+        features: list[NDArray[np.float32]] = []
+        left_out: dict[str, Reason] = {}
+        for record in sorted(self.recorder.run.clips.values(), key=lambda clip: clip.sample):
+            found, reason = self._of_clip(record)
+            if found is not None:
+                clips.append(record)
+                if not self._is_paired:
+                    features.append(found)
+            elif reason is not None:
+                left_out[record.sample] = reason
+        later = OnDemand([partial(self._again, record) for record in clips])
+        return Collected(clips=tuple(clips), features=later if self._is_paired else features, left_out=left_out)
+
+    @functools.cached_property
+    def real(self) -> Features | Statistics:
+        """Of the reference set, none where there is none; for paired metrics those of each clip's partner.
+
+        Raises:
+            NotAvailable: the extractor's weights are missing.
+            NotApplicable: a clip has no partner.
+            ValueError: a reference clip cannot be used.
+        """
+        if self.reference is None:
+            return []
+        pool, cache = self.judge.pool, self._reference_cache
+        if self._is_paired and isinstance(self.reference, Reference):
+            return self.reference.of_clips(self.collected.clips, self.extractor, pool, cache)
+        return self.reference.features(self.extractor, pool, cache)
+
+    def _of_clip(self, record: ClipRecord) -> tuple[NDArray[np.float32], None] | tuple[None, Reason | None]:
+        """A clip's features; for the floor of a cosine the two sides of it."""
+        media = media_of(self.recorder.folder, record, self.judge)
+        found, reason = media.features(self.extractor) if media else (None, record.reason)
+        if found is None or self._pairs is None:
+            return (found, None) if found is not None else (None, reason)
+        features, sides = found, load_sides(self.entries[0])
+        prompt, network = self.judge.prompts.get(record.prompt_id), self.judge.pool.when_used(self.extractor)
+        return attempt("metric", lambda: sides(features, prompt, network))
+
+    def _again(self, record: ClipRecord) -> NDArray[np.float32]:
+        found, reason = self._of_clip(record)
+        if found is None:
+            raise ValueError(f"{record.sample}: {reason.message if reason else 'the features are gone'}")
+        return found
+
+
 def score_sets(recorder: Recorder, judge: Judge, reference: AnyReference | None, reference_cache: FeatureCache) -> None:
-    """Compute every set metric that the run does not have yet for its present clips and reference."""
+    """Compute every set metric that the run does not have yet for its present clips and reference.
+
+    Metrics of the same features are computed one after the other, and the features let go before those of the next.
+    """
+    alike: dict[tuple[object, ...], list[MetricEntry]] = {}
     for entry in judge.entries:
         if entry.spec.level == "set" and entry.corpus_of is None:
-            wanted = reference if "reference" in entry.spec.needs else None
-            _score(recorder, judge, entry, wanted, reference_cache)
+            kind = entry.extractor, entry.pairs, is_paired(entry), "reference" in entry.spec.needs
+            alike.setdefault(kind, []).append(entry)
+    for (*_, wants_reference), entries in alike.items():
+        group = _Group(recorder, judge, entries, reference if wants_reference else None, reference_cache)
+        for entry in entries:
+            _score(group, entry)
 
 
-def _score(
-    recorder: Recorder, judge: Judge, entry: MetricEntry, reference: AnyReference | None, reference_cache: FeatureCache
-) -> None:
-    collected = _collect(recorder, judge, entry)
-    protocol = protocol_of(
-        entry,
-        recorder.run.header,
-        judge.pool,
-        reference=_named(reference, entry, collected),
-        n=len(collected.clips),
-    )
-    inputs = inputs_hash(collected.clips)
+def _score(group: _Group, entry: MetricEntry) -> None:
+    recorder, clips = group.recorder, group.collected.clips
+    named = _named(group.reference, entry, clips)
+    protocol = protocol_of(entry, recorder.run.header, group.judge.pool, reference=named, n=len(clips))
+    inputs = inputs_hash(clips)
     if not _is_current(recorder, entry, protocol, inputs):
-        value = _value(collected, judge, entry, protocol, inputs, reference, reference_cache)
-        recorder.add_value(value, protocol, entry.spec)
+        recorder.add_value(_value(group, entry, protocol, inputs), protocol, entry.spec)
 
 
-def _named(reference: AnyReference | None, entry: MetricEntry, collected: Collected) -> ReferenceRef | None:
+def _named(reference: AnyReference | None, entry: MetricEntry, clips: Sequence[ClipRecord]) -> ReferenceRef | None:
     """The reference set as the protocol names it; of a paired metric the pairs are part of it."""
-    if isinstance(reference, Reference) and _is_paired(entry):
+    if isinstance(reference, Reference) and is_paired(entry):
         with suppress(NotApplicable):  # told again where the value is computed
-            return reference.paired_ref(collected.clips)
+            return reference.paired_ref(clips)
     return reference.ref if reference else None
 
 
-def _is_paired(entry: MetricEntry) -> bool:
+def is_paired(entry: MetricEntry) -> bool:
+    """Whether each clip is compared with a reference of its own."""
     return bool(getattr(implementation(entry), "paired", False))
-
-
-def _collect(recorder: Recorder, judge: Judge, entry: MetricEntry) -> Collected:
-    clips: list[ClipRecord] = []
-    features: Features = []
-    left_out: dict[str, Reason] = {}
-    for record in sorted(recorder.run.clips.values(), key=lambda clip: clip.sample):
-        found, reason = _features_of(recorder, judge, entry, record)
-        if found is not None:
-            clips.append(record)
-            features.append(found)
-        elif reason is not None:
-            left_out[record.sample] = reason
-    return Collected(clips=tuple(clips), features=features, left_out=left_out)
-
-
-def _features_of(
-    recorder: Recorder, judge: Judge, entry: MetricEntry, record: ClipRecord
-) -> tuple[NDArray[np.float32], None] | tuple[None, Reason | None]:
-    """A clip's features; for the floor of a cosine the two sides of it."""
-    assert entry.extractor is not None
-    media = media_of(recorder.folder, record, judge)
-    found, reason = media.features(entry.extractor) if media else (None, record.reason)
-    if found is None or entry.pairs is None:
-        return (found, None) if found is not None else (None, reason)
-    features, name, sides = found, entry.extractor, load_sides(entry)
-    return attempt("metric", lambda: sides(features, judge.prompts.get(record.prompt_id), judge.pool.get(name)))
 
 
 def _is_current(recorder: Recorder, entry: MetricEntry, protocol: Protocol, inputs: str) -> bool:
@@ -116,16 +161,9 @@ def _is_current(recorder: Recorder, entry: MetricEntry, protocol: Protocol, inpu
     return known.reason is None or known.reason.kind not in ("not_available", "failed")
 
 
-def _value(
-    collected: Collected,
-    judge: Judge,
-    entry: MetricEntry,
-    protocol: Protocol,
-    inputs: str,
-    reference: AnyReference | None,
-    reference_cache: FeatureCache,
-) -> ValueRecord:
-    made, reason = attempt("metric", lambda: _computed(collected, judge, entry, reference, reference_cache))
+def _value(group: _Group, entry: MetricEntry, protocol: Protocol, inputs: str) -> ValueRecord:
+    collected, reference = group.collected, group.reference
+    made, reason = attempt("metric", lambda: _computed(group, entry))
     warnings = (*_warnings(entry, len(collected.clips), reference), *made.warnings) if made is not None else ()
     return ValueRecord(
         sample=None,
@@ -167,25 +205,30 @@ def _specific(reason: Reason | None) -> Reason | None:
     return reason
 
 
-def _computed(
-    collected: Collected, judge: Judge, entry: MetricEntry, reference: AnyReference | None, cache: FeatureCache
-) -> _Computed:
-    assert entry.extractor is not None
+def _computed(group: _Group, entry: MetricEntry) -> _Computed:
+    collected = group.collected
     first = next(iter(collected.left_out.values()), None)
     if first is not None and first.kind == "not_available":
         raise (UnusableWeights if first.error == UnusableWeights.__name__ else NotAvailable)(first.message)
-    if reference is None and "reference" in entry.spec.needs:
+    if group.reference is None and "reference" in entry.spec.needs:
         raise NotAvailable("no reference set: name one with --reference, a folder of clips or world:24")
     if len(collected.clips) < 2:
         why = f"; {first.message}" if first else ""
         raise TooFew(f"{len(collected.clips)} clips with features, at least 2 are needed{why}")
-    groups = [clip.prompt_id for clip in collected.clips]
+    prompts = [clip.prompt_id for clip in collected.clips]
     if entry.pairs is not None:
-        return _of_pairs(entry, collected.features, groups)
-    real = reference.features(entry.extractor, judge.pool, cache) if reference is not None else []
-    if _is_paired(entry) and isinstance(reference, Reference) and isinstance(real, list):
-        real = reference.of_clips(collected.clips, real)
-    return _of_sets(entry, collected.features, real, groups)
+        return _of_cosines(entry, collected.features, prompts)
+    if is_paired(entry) and not isinstance(group.real, Statistics):
+        return _of_partners(entry, collected.features, group.real, prompts)
+    return _of_sets(entry, collected.features, group.real, prompts)
+
+
+def _of_partners(entry: MetricEntry, generated: Features, real: Features, groups: list[str]) -> _Computed:
+    """Each clip against its own reference, one pair in memory at a time."""
+    counts = np.concatenate([np.ones((1, len(groups)), np.int64), draw_counts(groups, REPLICATES, 0)])
+    value, *spread = on_draws(implementation(entry)(**entry.settings).distance, generated, real, counts)
+    spread = spread if len(set(groups)) > 1 else []
+    return _Computed(value=value, replicates=tuple(spread), details={STANDARD_ERROR: None})
 
 
 def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistics, groups: list[str]) -> _Computed:
@@ -221,7 +264,7 @@ def _spread(distance: Any, generated: Features, real: Any, groups: list[str]) ->
     return error, replicates(distance, generated, real, groups)
 
 
-def _of_pairs(entry: MetricEntry, sides: Features, groups: list[str]) -> _Computed:
+def _of_cosines(entry: MetricEntry, sides: Features, groups: list[str]) -> _Computed:
     """The floor of a cosine, or its margin above that, with prompts drawn again."""
     if len(set(groups)) < 2:
         raise TooFew("clips of one prompt only; a floor needs clips of at least two")

@@ -1,7 +1,5 @@
 """Inception score and paired divergence: by hand, against SciPy, in any order and any pieces."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,8 @@ from scipy.special import rel_entr, softmax
 
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.catalogue import EXTRACTORS
+from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.catalogue import implementation
 from ltx2_eval.metrics.catalogue_audio import ENTRIES
 from ltx2_eval.metrics.catalogue_speech import ENTRIES as SPEECH
@@ -102,15 +102,20 @@ def _clip(sample, prompt):
     return ClipRecord(sample=sample, prompt_id=prompt, seed=0, file=f"clips/{sample}.mp4", sha256="0" * 64)
 
 
-def test_pairs_are_found_by_the_name_of_the_sample_or_the_prompt():
-    reference = Reference(name="real", files=(Path("bird.mp4"), Path("rain-s1.mp4"), Path("rain.mp4")))
-    features = [_draw(1, seed=i) for i in range(3)]
+def test_pairs_are_found_by_the_name_of_the_sample_or_the_prompt_and_read_when_asked_for(tmp_path):
+    files = tuple(tmp_path / name for name in ("bird.mp4", "rain-s1.mp4", "rain.mp4"))
+    for path in files:
+        path.write_text(path.name)
+    reference, pool, cache = Reference(name="real", files=files), ExtractorPool(), FeatureCache(tmp_path)
+    spec, weights = pool.spec("panns-cnn14-16k-classes"), pool.weights_sha256("panns-cnn14-16k-classes")
     clips = [_clip("rain-s0", "rain"), _clip("rain-s1", "rain"), _clip("bird-s0", "bird")]
-    found = reference.of_clips(clips, features)
-    for mine, expected in zip(found, (2, 1, 0), strict=True):
-        np.testing.assert_array_equal(mine, features[expected])
+    found = reference.of_clips(clips, spec.id, pool, cache)
+    for index, sha256 in enumerate(reference.hashes):  # after `found` was made
+        cache.put(sha256, spec, weights, np.full((1, 527), index, np.float32))
+    assert [int(mine[0, 0]) for mine in found] == [2, 1, 0]
+    assert [int(mine[0, 0]) for mine in found[1:]] == [1, 0]
     with pytest.raises(NotApplicable, match="real has no clip for 1 of 4 samples, first frog-s0"):
-        reference.of_clips([*clips, _clip("frog-s0", "frog")], features)
+        reference.of_clips([*clips, _clip("frog-s0", "frog")], spec.id, pool, cache)
 
 
 @pytest.mark.parametrize("entry", [*ENTRIES, *SPEECH], ids=lambda entry: entry.spec.id)

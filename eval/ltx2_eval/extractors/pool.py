@@ -1,4 +1,6 @@
-"""Extractors of a run, each loaded once and only when a feature is really missing."""
+"""Extractors of a run, each loaded once and only when it is really run."""
+
+from typing import Any, cast
 
 from ltx2_eval import weights
 from ltx2_eval.extractors.base import Extractor, ExtractorSpec, UnusableWeights
@@ -49,6 +51,28 @@ class ExtractorPool:
         if isinstance(found, Exception):
             raise found
         return found
+
+    def when_used(self, extractor: str) -> Extractor:
+        """A stand-in that loads the extractor when something of it is asked for, and is it from then on.
+
+        Metrics that only look at cached features so never load the network. What `get` raises, its first use raises.
+        """
+        return cast(Extractor, _WhenUsed(self, extractor))
+
+
+class _WhenUsed:
+    """Stands in for one extractor of a pool."""
+
+    def __init__(self, pool: ExtractorPool, extractor: str) -> None:
+        self._pool, self._extractor = pool, extractor
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """Known without loading."""
+        return self._pool.spec(self._extractor)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool.get(self._extractor), name)
 
 
 def _unusable(extractor: str, error: DamagedError) -> UnusableWeights:

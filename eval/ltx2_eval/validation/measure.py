@@ -202,10 +202,7 @@ class _Judge:
                 return _said(reason)
             if entry.spec.level == "set":
                 return float(len(features))
-            name = entry.extractor
-            extractor, reason = attempt("features", lambda: self._meter.pool.get(name))
-            if extractor is None:
-                return _said(reason)
+            extractor = self._meter.pool.when_used(entry.extractor)
         metric = clip_metric(entry)
         subject = Subject(clip=material.clip, record=_record(self._item), prompt=material.prompt)
         outcome, reason = attempt(

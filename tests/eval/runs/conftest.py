@@ -20,6 +20,7 @@ import ltx2_eval.score
 from ltx2_benchmarks.suite import Prompt, Suite
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable
+from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.metrics.base import MetricEntry, Outcome, abstain
 from ltx2_eval.models.base import Generated
 from ltx2_eval.reference import Reference
@@ -150,6 +151,8 @@ class Pool:
     def get(self, extractor):
         self.loads += 1
         return Colour()
+
+    when_used = ExtractorPool.when_used
 
 
 def entry(name, level="clip", extractor=None, needs=("video",)):
