@@ -16,10 +16,11 @@ def _spec(
     source: str,
     implementation: str,
     beside: tuple[str, ...] = (),
+    version: int = 1,
 ) -> ExtractorSpec:
     return ExtractorSpec(
         id=id,
-        version=1,
+        version=version,
         title=title,
         stream=stream,
         dimension=dimension,
@@ -137,10 +138,11 @@ _VIDEO = (
         "video",
         1408,
         "videomae2-g-ssv2",
-        "squash224-bilinear-noaa-01",
+        "cc256-bilinear-aa-bytes+squash224-bilinear-noaa-01",
         "16f-native-centre",
-        "Wang et al. 2023, OpenGVLab/VideoMAEv2; fed as songweige/content-debiased-fvd does",
+        "Wang et al. 2023, OpenGVLab/VideoMAEv2; loaded and fed as songweige/content-debiased-fvd does",
         "videomae:VideoMaeExtractor",
+        version=2,
     ),
     _spec(
         "i3d-k400-eps1e-5",

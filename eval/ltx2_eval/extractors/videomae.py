@@ -1,5 +1,7 @@
 """VideoMAE-v2-g, fine-tuned on Something-Something-v2: the network of the content-debiased Fréchet video distance."""
 
+import math
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -12,10 +14,10 @@ from ltx2_eval.extractors.frames import middle_frames
 from ltx2_eval.extractors.i3d import NUM_FRAMES, SIDE
 from ltx2_eval.extractors.network import NetworkExtractor, blank
 from ltx2_eval.extractors.parts import PreNormBlock, Projection
-from ltx2_eval.extractors.pixels import squashed
 
 TUBELET = 2
 PATCH = 14
+RESOLUTION = 256
 _EPS = 1e-6
 
 
@@ -83,6 +85,29 @@ class VideoMae(nn.Module):
         return self.fc_norm(x.mean(dim=1))
 
 
+def published_pixels(frames: NDArray[np.uint8]) -> Tensor:
+    """Frames as content-debiased-fvd loads and feeds them: twice resized, through bytes that are cut off.
+
+    Short side to 256 by antialiased bilinear interpolation, the longer side rounded up, centre square, whole values by
+    leaving out what follows the point, then to 224 by bilinear interpolation without antialiasing.
+
+    Args:
+        frames: (f, h, w, 3) uint8.
+
+    Returns:
+        (3, f, 224, 224) float32 in 0..1, without ImageNet's mean and deviation.
+    """
+    height, width = frames.shape[1:3]
+    scale = RESOLUTION / min(height, width)
+    size = (RESOLUTION, math.ceil(width * scale)) if height < width else (math.ceil(height * scale), RESOLUTION)
+    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float() / 255
+    x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+    top, left = (size[0] - RESOLUTION) // 2, (size[1] - RESOLUTION) // 2
+    x = (x[:, :, top : top + RESOLUTION, left : left + RESOLUTION] * 255).byte().float() / 255
+    x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=False)
+    return rearrange(x, "f c h w -> c f h w")
+
+
 class VideoMaeExtractor(NetworkExtractor[VideoMae]):
     """Features of VideoMAE-v2-g on 16 consecutive frames from the middle of the clip: one vector per clip."""
 
@@ -97,7 +122,6 @@ class VideoMaeExtractor(NetworkExtractor[VideoMae]):
         Raises:
             NotApplicable: fewer than 16 frames.
         """
-        frames = squashed(middle_frames(clip, NUM_FRAMES), SIDE, "bilinear") / 255
-        video = rearrange(frames, "f c h w -> c f h w")
+        video = published_pixels(middle_frames(clip, NUM_FRAMES))
         with torch.inference_mode():
             return self.network(video[None].to(self.device)).float().cpu().numpy()

@@ -50,6 +50,7 @@ def _entry(
 
 
 _FRAMES_NOT_MOTION = "More sensitive to the quality of single frames than to motion; blind to sound and prompt."
+_OUTSIDE_THE_SQUARE = "What lies outside the centre square, sound and prompt."
 _NO_MOTION = "Motion, sound and prompt."
 _POLYNOMIAL: dict[str, Scalar] = {"kernel": "polynomial", "scale": 1.0}
 
@@ -91,9 +92,10 @@ _VIDEO_DISTANCES = (
         (0.0, None),
         _REFERENCE,
         2048,
-        "Ge et al. 2024, songweige/content-debiased-fvd; unbiased covariances, one window from the middle",
+        "Ge et al. 2024, songweige/content-debiased-fvd: its frames and network; where it takes a random window, "
+        "biased covariances and clips again until there are 2048, one window from the middle of each clip once",
         ("MIT", "CC-BY-NC-4.0"),
-        "Sound and prompt.",
+        _OUTSIDE_THE_SQUARE,
         "frechet:FrechetDistance",
         "videomae2-g-ssv2",
         "gaussian-unbiased-one-window",
@@ -108,7 +110,7 @@ _VIDEO_DISTANCES = (
         64,
         "Ge et al. 2024 (features); Bińkowski et al. 2018 (kernel)",
         ("MIT", "CC-BY-NC-4.0"),
-        "Sound and prompt.",
+        _OUTSIDE_THE_SQUARE,
         "kernel:KernelDistance",
         "videomae2-g-ssv2",
         "mmd2-unbiased-one-window",
