@@ -206,6 +206,12 @@ def compare(
         list[str] | None,
         typer.Option(help="Metric declared to decide; repeat.", show_default="those of `ltx2-eval list metrics`"),
     ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="METRIC=LOSS that is no matter, stated in advance, in its unit (+-LOSS: either way); repeat"
+        ),
+    ] = None,
     reference: options.ReferenceName = "",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write compare.md and compare.json here.")

@@ -117,7 +117,7 @@ def compare(
     columns = _with_differences(columns, baseline, level, resamples, seed)
     systems = tuple(_system(run, label) for run, label in zip(runs, labels, strict=True))
     mixed = tuple(mixed_sentences([(c.metric.id, c.protocol, _systems_with_value(c)) for c in columns]))
-    (*noise_notes(runs, labels), *independence_notes(runs, labels))
+    noise = (*noise_notes(runs, labels), *independence_notes(runs, labels))
     return Comparison(
         systems=systems,
         columns=tuple(columns),
@@ -125,12 +125,7 @@ def compare(
         level=level,
         resamples=resamples,
         mixed=mixed,
-        notes=(
-            *mixed,
-            *_notes(systems, columns, primary),
-            *noise_notes(runs, labels),
-            *independence_notes(runs, labels),
-        ),
+        notes=(*mixed, *_notes(systems, columns, primary), *noise),
     )
 
 

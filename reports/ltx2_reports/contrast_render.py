@@ -1,11 +1,11 @@
-"""Writers of a contrast: a terminal and Markdown; `contrast_words.facts` serves programs."""
+"""Writers of a contrast: a terminal and Markdown; `contrast_facts` serves programs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ltx2_reports.contrast import Contrast, Contrasts
-from ltx2_reports.contrast_words import is_significant, p_text, sentence, shown_values
+from ltx2_reports.contrast_words import is_significant, p_text, sentence, shown_amount, shown_values
 from ltx2_reports.escape import for_markdown, terminal_line
 from ltx2_reports.numbers import ARROWS, readable_unit
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 HEAD = ("metric", "A", "B", "B − A", "95 % interval", "p", "Holm p", "finds ≥", "B ahead", "prompts")
+MARGIN_HEAD = "margin"
 
 
 def heading(contrasts: Contrasts) -> list[str]:
@@ -46,11 +47,43 @@ def legend(contrasts: Contrasts) -> list[str]:
         + ("Primary: as declared." if contrasts.declared else "Primary: the usual ones, since --primary names none."),
         "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half; "
         "where nothing is better, of prompts on which B is higher.",
+        *([_MARGIN_LEGEND] if _has_margins(contrasts) else []),
     ]
 
 
+_MARGIN_LEGEND = (
+    "margin: largest loss (±: difference) that was stated in advance as no matter; kept: a t-test at 5 % (±: two) rules "
+    "out a loss of it; exceeded: the loss is larger, likewise; open: neither. Not corrected for the number of margins: "
+    "claim all of them together, or none."
+)
+
+
+def _has_margins(contrasts: Contrasts) -> bool:
+    return any(contrast.margin is not None for contrast in contrasts.contrasts)
+
+
+def head(contrasts: Contrasts) -> tuple[str, ...]:
+    """Of the columns; one for margins only where some were stated."""
+    return (*HEAD, MARGIN_HEAD) if _has_margins(contrasts) else HEAD
+
+
+def rows(contrasts: Contrasts) -> list[tuple[str, ...]]:
+    """The table as text, one row per metric."""
+    more = _has_margins(contrasts)
+    return [(*cells(c), margin_cell(c)) if more else cells(c) for c in contrasts.contrasts]
+
+
+def margin_cell(contrast: Contrast) -> str:
+    """The margin and what became of it."""
+    found = contrast.margin
+    if found is None:
+        return ""
+    p = "" if found.p is None or found.outcome == "exceeded" else f", p {p_text(found.p)}"
+    return f"{'±' if found.margin.both_sides else ''}{shown_amount(contrast, found.margin.value)} {found.outcome}{p}"
+
+
 def cells(contrast: Contrast) -> tuple[str, ...]:
-    """One row of the table as text."""
+    """One row of the table as text, without a margin."""
     a, b, difference, limits, least = shown_values(contrast)
     _, unit = readable_unit(contrast.metric.unit, max(abs(contrast.first), abs(contrast.second)))
     arrow = ARROWS[contrast.metric.direction]
@@ -66,12 +99,12 @@ def cells(contrast: Contrast) -> tuple[str, ...]:
 def category_rows(contrasts: Contrasts) -> list[tuple[str, ...]]:
     """Primary metrics by category: metric, category, difference, interval, prompts; of all where none is primary."""
     chosen = [c for c in contrasts.contrasts if c.primary] or list(contrasts.contrasts)
-    rows: list[tuple[str, ...]] = []
+    made: list[tuple[str, ...]] = []
     for contrast in chosen:
         for part in contrast.categories:
             _, _, difference, limits, _ = shown_values(replace(contrast, difference=part.difference))
-            rows.append((contrast.metric.id, part.category, difference, limits, str(part.difference.n)))
-    return rows
+            made.append((contrast.metric.id, part.category, difference, limits, str(part.difference.n)))
+    return made
 
 
 def render_terminal(contrasts: Contrasts) -> "RenderableType":
@@ -80,7 +113,8 @@ def render_terminal(contrasts: Contrasts) -> "RenderableType":
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(terminal_line(line)) for line in heading(contrasts)]
-    parts += [Text(), _table(HEAD, [(c.primary, is_significant(c), cells(c)) for c in contrasts.contrasts]), Text()]
+    main = [(c.primary, is_significant(c), row) for c, row in zip(contrasts.contrasts, rows(contrasts), strict=True)]
+    parts += [Text(), _table(head(contrasts), main), Text()]
     parts += [Text(terminal_line(f"{c.metric.id}: {sentence(c)}")) for c in contrasts.contrasts]
     categories = category_rows(contrasts)
     if categories:
@@ -98,7 +132,8 @@ CATEGORY_HEAD = ("metric", "category", "B − A", "95 % interval", "prompts")
 def render_markdown(contrasts: Contrasts) -> str:
     """The same in GitHub-flavoured Markdown."""
     lines = [f"- {for_markdown(line)}" for line in heading(contrasts)]
-    lines += ["", *_markdown_table(HEAD, [(c.primary, cells(c)) for c in contrasts.contrasts]), ""]
+    main = [(c.primary, row) for c, row in zip(contrasts.contrasts, rows(contrasts), strict=True)]
+    lines += ["", *_markdown_table(head(contrasts), main), ""]
     lines += [f"- **{for_markdown(c.metric.id)}**: {for_markdown(sentence(c))}" for c in contrasts.contrasts]
     categories = category_rows(contrasts)
     if categories:
@@ -108,23 +143,23 @@ def render_markdown(contrasts: Contrasts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[tuple[bool, Sequence[str]]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for strong, row in rows:
+def _markdown_table(titles: Sequence[str], content: Sequence[tuple[bool, Sequence[str]]]) -> list[str]:
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    for strong, row in content:
         first = f"**{for_markdown(row[0])}**" if strong else for_markdown(row[0])
         lines.append(f"| {' | '.join([first, *map(for_markdown, row[1:])])} |")
     return lines
 
 
-def _table(head: Sequence[str], rows: Sequence[tuple[bool, bool, Sequence[str]]]) -> "Table":
+def _table(titles: Sequence[str], content: Sequence[tuple[bool, bool, Sequence[str]]]) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, name in enumerate(head):
+    for place, name in enumerate(titles):
         table.add_column(Text(name), justify="left" if place == 0 else "right", overflow="fold")
-    for strong, told, row in rows:
+    for strong, told, row in content:
         styles = ["bold" if strong else "", *[""] * (len(row) - 1)]
         if told and len(row) > 3:
             styles[3] = "bold"

@@ -1,6 +1,7 @@
 """A contrast in words: one plain sentence per metric, and what every number means."""
 
-from ltx2_reports.contrast import Contrast, Contrasts
+from ltx2_reports.contrast import Contrast
+from ltx2_reports.margins import MarginVerdict
 from ltx2_reports.numbers import decimals_of, format_limits, format_number, readable_unit, scaled
 from ltx2_reports.statistics import LEAST_PROMPTS, Interval
 
@@ -28,19 +29,41 @@ def side_of(contrast: Contrast) -> str:
 
 
 def sentence(contrast: Contrast) -> str:
-    """What the numbers of one metric say, in plain English.
+    """What the numbers of one metric say, in plain English; where a margin was stated, what they say of it too.
 
     Six cases: a timing, equal, too little for a test, too few prompts to pass one, told from chance, not told.
     """
+    said = _difference_sentence(contrast)
+    return f"{said} {_margin_sentence(contrast, contrast.margin)}" if contrast.margin else said
+
+
+def _margin_sentence(contrast: Contrast, found: MarginVerdict) -> str:
+    """Four cases: not judged, kept, exceeded, open."""
+    size, both = shown_amount(contrast, found.margin.value), found.margin.both_sides
+    if found.limit is None:
+        why = f"fewer than {LEAST_PROMPTS} prompts" if contrast.prompts < LEAST_PROMPTS else "nothing tells the error"
+        return f"The margin of {size} stated in advance cannot be judged: {why}."
+    claim = f"B differs from A by less than {size}" if both else f"B is not worse than A by {size} or more"
+    what, limit = "difference" if both else "loss", shown_amount(contrast, found.limit)
+    p = "" if found.p is None else f" (p {p_text(found.p)})"
+    if found.outcome == "kept":
+        least = f": a {what} above {limit} is ruled out" if found.limit > 0 else ""
+        return f"{claim}, the margin stated in advance{p}{least}."
+    if found.outcome == "exceeded":
+        return f"The {what} is larger than the margin of {size} stated in advance, with 95 % confidence."
+    return f"It is not shown that {claim}, the margin stated in advance{p}: a {what} of {limit} is not ruled out."
+
+
+def _difference_sentence(contrast: Contrast) -> str:
     if contrast.ratio is not None:
-        a, b = _amount(contrast, contrast.first), _amount(contrast, contrast.second)
+        a, b = shown_amount(contrast, contrast.first), shown_amount(contrast, contrast.second)
         return (
             f"B's median is {contrast.ratio:.3g} times A's ({b}, {a}); one run each does not tell how much runs vary."
         )
     prompts = _prompts(contrast.prompts)
     if contrast.is_equal:
         return f"A and B are equal on {'the one prompt' if contrast.prompts == 1 else 'every one of the ' + prompts}."
-    amount = _amount(contrast, abs(contrast.difference.value))
+    amount = shown_amount(contrast, abs(contrast.difference.value))
     if contrast.prompts < 2 or contrast.p is None:
         return f"B is {side_of(contrast)} by {amount} on {prompts}; that is too little for an interval or a test."
     if contrast.prompts < LEAST_PROMPTS:
@@ -52,7 +75,7 @@ def sentence(contrast: Contrast) -> str:
         sure = f"({_interval(contrast)}, {_p(contrast)})"
         return f"B is {side_of(contrast)} by {amount} {sure} on {prompts}{_wins(contrast)}."
     least = contrast.detectable
-    blind = f"; a difference of {_amount(contrast, least)} would have been found with 80 % chance" if least else ""
+    blind = f"; a difference of {shown_amount(contrast, least)} would have been found with 80 % chance" if least else ""
     found = "Not told from chance among this many metrics" if (contrast.p or 1) < ALPHA else "No difference was found"
     return f"{found}, on {prompts} ({_interval(contrast)}, {_p(contrast)}){blind}."
 
@@ -70,7 +93,8 @@ def _wins(contrast: Contrast) -> str:
     return f"; it is {word} on {rate.wins} of {rate.wins + rate.losses + rate.ties}{ties}"
 
 
-def _amount(contrast: Contrast, value: float) -> str:
+def shown_amount(contrast: Contrast, value: float) -> str:
+    """A value in a readable unit, to the digits of the difference."""
     factor, unit = readable_unit(contrast.metric.unit, _largest(contrast))
     shown = scaled(contrast.difference, factor)
     return f"{format_number(value * factor, decimals_of(shown))}{' ' + unit if unit else ''}"
@@ -115,61 +139,3 @@ def shown_values(contrast: Contrast) -> tuple[str, str, str, str, str]:
 
 def _limits(interval: Interval) -> str:
     return format_limits(interval, signed=True) or "—"
-
-
-def facts(contrasts: Contrasts) -> dict[str, object]:
-    """Everything for programs, numbers in full."""
-    sides = {"A": contrasts.first, "B": contrasts.second}
-    return {
-        **{
-            name: {"system": run.header.spec.system, "folder": str(run.folder), "suite": run.header.spec.suite.label}
-            for name, run in sides.items()
-        },
-        "level": contrasts.level,
-        "resamples": contrasts.resamples,
-        "primary_declared": contrasts.declared,
-        "left_out": list(contrasts.left_out),
-        "metrics": [_facts(contrast) for contrast in contrasts.contrasts],
-    }
-
-
-def _facts(contrast: Contrast) -> dict[str, object]:
-    rate = contrast.win_rate
-    return {
-        "metric": contrast.metric.id,
-        "title": contrast.metric.title,
-        "unit": contrast.metric.unit,
-        "direction": contrast.metric.direction,
-        "protocol": contrast.protocol.identity,
-        "primary": contrast.primary,
-        "a": contrast.first,
-        "b": contrast.second,
-        "difference": contrast.difference.value,
-        "low": contrast.difference.low,
-        "high": contrast.difference.high,
-        "p": contrast.p,
-        "p_holm": contrast.p_holm,
-        "p_wilcoxon": contrast.p_wilcoxon,
-        "significant": is_significant(contrast),
-        "effect_size": contrast.effect_size,
-        "detectable": contrast.detectable,
-        "error": None if contrast.error is None else contrast.error.value,
-        "freedom": None if contrast.error is None else contrast.error.freedom,
-        "noise": contrast.noise,
-        "ratio_of_medians": contrast.ratio,
-        "win_rate": None if rate is None else {slot: getattr(rate, slot) for slot in rate.__slots__},
-        "n_prompts": contrast.prompts,
-        "n_clips": contrast.clips,
-        "paired_by_seed": contrast.by_seed,
-        "excluded": list(contrast.excluded),
-        "categories": {
-            part.category: {
-                "difference": part.difference.value,
-                "low": part.difference.low,
-                "high": part.difference.high,
-                "n": part.difference.n,
-            }
-            for part in contrast.categories
-        },
-        "sentence": sentence(contrast),
-    }

@@ -38,7 +38,7 @@ class MarginVerdict:
     """kept: a loss as large as the margin is ruled out. exceeded: so is a smaller one. open: neither. not judged: too
     few prompts, or nothing tells the error."""
     p: float | None
-    """Of "the loss is as large as the margin"; small: it is not."""
+    """Of "the loss is as large as the margin"; small: it is not. None also where all prompts differ alike."""
     limit: float | None
     """Losses above this are ruled out, in the metric's unit."""
 
@@ -89,9 +89,6 @@ def judge_margin(
         outcome = "kept"
     elif loss - reach > margin.value:
         outcome = "exceeded"
-    return MarginVerdict(margin=margin, outcome=outcome, p=_p(loss - margin.value, error), limit=loss + reach)
-
-
-def _p(beyond: float, error: Error) -> float:
-    """Of "the loss is as large as the margin"; the farther side's, which is the larger of the two."""
-    return float(beyond >= 0) if error.value == 0 else float(stdtr(error.freedom, beyond / error.value))
+    # Of the two sides of an equivalence the farther one's p, which is the larger.
+    p = float(stdtr(error.freedom, (loss - margin.value) / error.value)) if error.value > 0 else None
+    return MarginVerdict(margin=margin, outcome=outcome, p=p, limit=loss + reach)

@@ -58,7 +58,10 @@ def header(system: str = "nano", prompts: int = 6, seeds: tuple[int, ...] = (0, 
             model=text.get("model", "ltx2:nano"),
             model_identity={"weights": "ab" * 32, "guidance": 3.0, "steps": 8, "compiled": False, "lora": None},
             suite=records.SuiteRef(
-                name=text.get("suite", "smoke"), version="1", sha256="abcdef" * 10 + "abcd", licence="CC0-1.0"
+                name=text.get("suite", "smoke"),
+                version="1",
+                sha256=text.get("suite_sha", "abcdef" * 10 + "abcd"),
+                licence="CC0-1.0",
             ),
             prompts=tuple(
                 records.PromptRef(

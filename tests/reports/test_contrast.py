@@ -14,9 +14,10 @@ from rich.console import Console
 
 from ltx2_reports.comparison import MixedProtocolsError
 from ltx2_reports.contrast import Contrasts
+from ltx2_reports.contrast_facts import facts
 from ltx2_reports.contrast_render import render_markdown, render_terminal
 from ltx2_reports.contrast_runs import contrast_runs
-from ltx2_reports.contrast_words import facts, sentence
+from ltx2_reports.contrast_words import sentence
 from ltx2_reports.escape import for_json
 from ltx2_reports.pairing import pair
 from ltx2_reports.records import Reason, read_run

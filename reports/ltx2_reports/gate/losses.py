@@ -102,6 +102,7 @@ def _by_t(contrast: Contrast, wanted: MetricPolicy, policy: Policy) -> Loss:
         p=None if error is None or freedom is None else t_test(loss, error, freedom + 1, two_sided),
         tolerance=wanted.tolerance(contrast.first),
         two_sided=two_sided,
+        is_margin=wanted.margin is not None,
         is_equal=contrast.is_equal and not trouble,
         trouble=trouble,
         notes=(few,) if contrast.noise == "given" and not contrast.is_equal else (),
@@ -152,7 +153,7 @@ def _absent(contrasts: Contrasts, name: str, wanted: MetricPolicy) -> Loss:
         n=0,
         unit_of_n="prompts",
         p=None,
-        tolerance=max(wanted.absolute, wanted.floor),
+        tolerance=wanted.tolerance(0.0),
         trouble=why,
     )
 

@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_reports.records import Protocol
@@ -37,6 +37,9 @@ class MetricPolicy(_Strict):
     """Tolerated loss as a share of the baseline's value."""
     absolute: float = Field(default=0.0, ge=0)
     """Tolerated loss in the metric's unit."""
+    margin: float | None = Field(default=None, gt=0)
+    """Instead of the two: a margin that was stated in advance, in the metric's unit; passing is then the claim that the
+    run is not worse by that much (with direction `same`: that it does not differ by that much)."""
     floor: float = Field(default=0.0, ge=0)
     """By how much repeated runs of one system differ for reasons that more prompts do not cure (99 % bound); from
     `gate calibrate`. Adds to the noise of every comparison."""
@@ -46,11 +49,19 @@ class MetricPolicy(_Strict):
     despite_validation: bool = False
     """Gate by this metric even if validation says that it may only be reported."""
 
+    @model_validator(mode="after")
+    def _margin_stands_alone(self) -> Self:
+        if self.margin is not None and (self.relative or self.absolute):
+            raise ValueError("a margin stands alone; take out relative and absolute, or the margin")
+        return self
+
     def tolerance(self, baseline: float) -> float:
-        """The larger of relative and absolute, in the metric's unit; where neither is given, the floor.
+        """The margin, or the larger of relative and absolute, in the metric's unit; where none is given, the floor.
 
         A floor above the other two does not widen them: it is noise, and what noise hides is undecided, not passed.
         """
+        if self.margin is not None:
+            return self.margin
         return max(self.relative * abs(baseline), self.absolute) or self.floor
 
 
@@ -137,7 +148,7 @@ def _mistake(error: "ErrorDetails") -> str:
     *parents, key = map(str, error["loc"])
     where = ".".join((*parents, key))
     if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg']}"
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
     tables: dict[str, type[_Strict]] = {"speed": SpeedPolicy, "sameness": SamenessPolicy}
     table = tables.get(parents[0], MetricPolicy) if parents else Policy
     known = [field.alias or name for name, field in table.model_fields.items()]

@@ -48,6 +48,8 @@ class Loss:
     """The part of the error that more prompts do not cure."""
     two_sided: bool = False
     """Whether change in either direction is a loss."""
+    is_margin: bool = False
+    """Whether the tolerance is a margin that was stated in advance."""
     is_equal: bool = False
     trouble: str = ""
     notes: tuple[str, ...] = ()
@@ -127,7 +129,8 @@ def _limit(loss: Loss, error: float, confidence: float) -> float:
 
 
 def _tolerated(loss: Loss) -> str:
-    return f"tolerated: {_number(loss.tolerance)}{' ' + loss.unit if loss.unit else ''}"
+    word = "margin stated in advance" if loss.is_margin else "tolerated"
+    return f"{word}: {_number(loss.tolerance)}{' ' + loss.unit if loss.unit else ''}"
 
 
 def _undecided(loss: Loss, limit: float, least: float) -> str:

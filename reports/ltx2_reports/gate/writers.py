@@ -72,7 +72,19 @@ def facts(decision: Decision) -> dict[str, Any]:
 
 def _facts(verdict: Verdict) -> dict[str, Any]:
     loss = verdict.loss
-    fields = ("unit", "baseline", "value", "loss", "error", "n", "unit_of_n", "p", "tolerance", "two_sided")
+    fields = (
+        "unit",
+        "baseline",
+        "value",
+        "loss",
+        "error",
+        "n",
+        "unit_of_n",
+        "p",
+        "tolerance",
+        "is_margin",
+        "two_sided",
+    )
     return {
         "metric": verdict.metric,
         "title": verdict.title,
