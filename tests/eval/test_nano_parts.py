@@ -9,11 +9,16 @@ import pytest
 import torch
 
 from ltx2.config import NANO
-from ltx2_benchmarks.synthetic import describe, sample_scene
+from ltx2_benchmarks.prompt import Prompt
+from ltx2_benchmarks.suite import load_suite
+from ltx2_benchmarks.synthetic import check, describe, measure, sample_scene
+from ltx2_eval.clip import Clip
 from ltx2_eval.nano.audio_stage import resample
 from ltx2_eval.nano.card import BEGIN, END, curve_svg, write_figures
-from ltx2_eval.nano.distances import Embedded, distance_figures, retrieval_figures
+from ltx2_eval.nano.distances import Embedded, distance_figures, retrieval_figures, world_clips
 from ltx2_eval.nano.figures import Figure, median_figure
+from ltx2_eval.nano.following import Sampled, world_claims
+from ltx2_eval.nano.precision import precision_figures, promises_kept
 from ltx2_eval.nano.sync_stage import shifted, soft_targets
 from ltx2_eval.nano.text_stage import FACTS, fact_labels
 from ltx2_eval.nano.towers import MAX_LAG, SyncTower, Towers, log_spectrogram, token_ids
@@ -197,8 +202,62 @@ def test_distances_order_sets_and_refuse_unequal_sizes() -> None:
     assert near.high is not None
     assert far.low is not None
     assert near.high < far.low
+    gap = values["nano FVD of far minus near"]
+    assert gap.value == pytest.approx(far.value - near.value)
+    assert gap.low is not None
+    assert gap.low > 0
     with pytest.raises(ValueError, match="equal size"):
         distance_figures({"a": rows(0), "b": rows(0, 40)}, rows(0))
+
+
+def test_sets_of_the_same_prompts_are_told_apart_more_finely() -> None:
+    """The far set is the near one, a little off: the intervals overlap, that of the difference is above zero."""
+    generator = torch.Generator().manual_seed(0)
+    near, reference = (torch.randn(n, 8, generator=generator) for n in (60, 200))
+    far = near + 0.1 * torch.sign(near.mean(dim=0) - reference.mean(dim=0))
+    sets = {name: Embedded(rows, rows, rows) for name, rows in (("near", near), ("far", far))}
+    values = {figure.name: figure for figure in distance_figures(sets, Embedded(reference, reference, reference))}
+    first, second = values["nano FVD of near"], values["nano FVD of far"]
+    gap = values["nano FVD of far minus near"]
+    assert first.high is not None
+    assert second.low is not None
+    assert gap.low is not None
+    assert second.low < first.high
+    assert gap.low > 0
+
+
+def test_the_worlds_own_clips_are_those_of_the_prompts() -> None:
+    suite = load_suite("nano").prompts
+    (clip,) = world_clips(suite[:1])
+    assert promises_kept([sampled(suite[0], clip)]) == {suite[0].id: [1.0]}
+    with pytest.raises(ValueError, match="has no scene; use suite nano or world"):
+        world_clips(load_suite("smoke").prompts[:1])
+
+
+def sampled(prompt: Prompt, clip: Clip, latents: tuple[float, ...] = (1.0, 0.0)) -> Sampled:
+    measured = measure(clip)
+    return Sampled(
+        prompt=prompt,
+        clip=clip,
+        seconds=1.0,
+        measured=measured,
+        verdicts=check(measured, world_claims(prompt)),
+        latents=torch.tensor(latents),
+    )
+
+
+def test_fewer_bits_are_compared_by_prompt() -> None:
+    """The second clip is swapped for another's; the cosine of (3, 4) and (1, 0) is 0.6."""
+    prompts = load_suite("nano").prompts[:3]
+    clips = world_clips(prompts)
+    full = [sampled(prompt, clip) for prompt, clip in zip(prompts, clips, strict=True)]
+    reduced = [sampled(prompts[0], clips[0], (3.0, 4.0)), sampled(prompts[1], clips[2])]
+    found = {figure.name: figure for figure in precision_figures("8-bit weights", reduced, full)}
+    assert found["8-bit weights: cosine of the latents with those in float32"].value == pytest.approx(0.8)
+    lost = found["8-bit weights minus float32: promises kept"]
+    assert lost.value == pytest.approx(found["8-bit weights: promises kept"].value - 1)
+    assert lost.value < 0
+    assert lost.n == 2
 
 
 def test_card_table_is_replaced_between_its_markers(tmp_path: Path) -> None:

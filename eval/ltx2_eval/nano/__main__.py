@@ -75,7 +75,8 @@ def assemble(out: Out, to: Annotated[Path, typer.Option(help="Folder of the mode
 def evaluate(
     model: Annotated[Path, typer.Option(help="Folder of the model.")],
     report: Annotated[Path, typer.Option(help="JSON file of the figures.")],
-    prompts: Annotated[int, typer.Option(help="Prompts of suite nano; 0: all.")] = 0,
+    prompts: Annotated[int, typer.Option(help="Prompts of suite nano; 0: all.", min=0)] = 0,
+    distance_prompts: Annotated[int, typer.Option(help="Prompts for nano FVD and FAD; 0: all.", min=0)] = 0,
     clips: Annotated[int, typer.Option(help="Held-out clips of the round trips.")] = 64,
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 40,
     card: Annotated[Path | None, typer.Option(help="Model card whose table to replace.")] = None,
@@ -86,7 +87,9 @@ def evaluate(
     from ltx2_eval.nano.evaluate import evaluate_model
 
     torch.set_num_threads(threads)
-    figures = evaluate_model(model, report, prompts=prompts, clips=clips, steps=steps)
+    figures = evaluate_model(
+        model, report, prompts=prompts, distance_prompts=distance_prompts, clips=clips, steps=steps
+    )
     for figure in figures:
         typer.echo(figure.line())
     if card is not None:

@@ -1,6 +1,8 @@
 """What the nano extractors say: retrieval, alignment, offsets, and how far generated clips are from the world."""
 
+import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +11,8 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltx2_benchmarks.synthetic import caption
+from ltx2_benchmarks.prompt import Prompt
+from ltx2_benchmarks.synthetic import Scene, caption, render
 from ltx2_eval.clip import Clip
 from ltx2_eval.metrics.frechet import FrechetOverClips
 from ltx2_eval.nano.figures import Figure, by_index, mean_figure, median_figure, of_interval
@@ -50,11 +53,32 @@ def embed_pool(towers: Towers, pool: WorldPool) -> Embedded:
 @torch.no_grad()
 def embed_samples(towers: Towers, samples: Sequence[Sampled]) -> Embedded:
     """Generated clips with their prompts."""
+    return embed_clips(towers, [one.prompt for one in samples], [one.clip for one in samples])
+
+
+@torch.no_grad()
+def embed_clips(towers: Towers, prompts: Sequence[Prompt], clips: Sequence[Clip]) -> Embedded:
+    """Clips with the prompts they were made for."""
     return Embedded(
-        torch.cat([towers.embed_video(video_of(one.clip)) for one in samples]),
-        torch.cat([towers.embed_audio(audio_of(one.clip)) for one in samples]),
-        towers.embed_text([one.prompt.text for one in samples]),
+        torch.cat([towers.embed_video(video_of(clip)) for clip in clips]),
+        torch.cat([towers.embed_audio(audio_of(clip)) for clip in clips]),
+        towers.embed_text([prompt.text for prompt in prompts]),
     )
+
+
+def world_clips(prompts: Sequence[Prompt]) -> list[Clip]:
+    """What the world itself shows for prompts that keep their scene.
+
+    Raises:
+        ValueError: A prompt has no scene.
+    """
+    clips = []
+    for prompt in prompts:
+        if prompt.scene is None:
+            raise ValueError(f"prompt {prompt.id} has no scene; use suite nano or world")
+        made = render(Scene.from_json(json.dumps(prompt.scene)))
+        clips.append(Clip(video=made.video, fps=made.fps, audio=made.audio, rate_hz=made.rate_hz))
+    return clips
 
 
 def video_of(clip: Clip) -> Tensor:
@@ -114,26 +138,45 @@ def alignment_differences(a: Embedded, b: Embedded, what: str) -> list[Figure]:
 
 
 def distance_figures(sets: Mapping[str, Embedded], reference: Embedded) -> list[Figure]:
-    """Nano FVD and FAD (Fréchet distances of unit-length embeddings, times 1000) of several sets of one size."""
+    """Nano FVD and FAD (Fréchet distances of unit-length embeddings, times 1000) of several sets of one size.
+
+    The sets hold clips of the same prompts in the same order, best first: beside each distance stands how much further
+    the next set is away, with an interval over prompts that are drawn for both alike, which is narrower than the two
+    intervals beside each other.
+
+    Raises:
+        ValueError: The sets differ in size.
+    """
     sizes = {len(embedded.text) for embedded in sets.values()}
     if len(sizes) != 1:
         raise ValueError(f"sets of {sorted(sizes)} clips; Fréchet distances are compared at equal size only")
+    n = sizes.pop()
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS)
     figures = []
     for name, stream in (("FVD", "video"), ("FAD", "audio")):
         target = _rows(getattr(reference, stream))
-        for what, embedded in sets.items():
-            figures.append(_distance(f"nano {name} of {what}", _rows(getattr(embedded, stream)), target))
+        found = {what: _distance(_rows(getattr(embedded, stream)), target, counts) for what, embedded in sets.items()}
+        figures += [_figure(f"nano {name} of {what}", distance, n) for what, distance in found.items()]
+        for (near, a), (far, b) in pairwise(found.items()):
+            gap = _Distance(b.value - a.value, [y - x for x, y in zip(a.draws, b.draws, strict=True)])
+            figures.append(_figure(f"nano {name} of {far} minus {near}", gap, n, "above 0"))
     return figures
 
 
-def _distance(name: str, generated: list[Rows], reference: list[Rows]) -> Figure:
+class _Distance(NamedTuple):
+    value: float
+    draws: list[float]
+
+
+def _distance(generated: list[Rows], reference: list[Rows], counts: NDArray[np.int64]) -> _Distance:
     distance = FrechetOverClips()
-    n = len(generated)
-    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS)
-    interval = centred_interval(distance(generated, reference), distance.on_draws(generated, reference, counts))
-    scaled = (None if x is None else 1000 * x for x in (interval.low, interval.high))
-    low, high = scaled
-    return Figure(name=name, value=1000 * interval.value, low=low, high=high, unit="", n=n)
+    return _Distance(distance(generated, reference), distance.on_draws(generated, reference, counts))
+
+
+def _figure(name: str, distance: _Distance, n: int, bar: str = "") -> Figure:
+    interval = centred_interval(distance.value, distance.draws)
+    low, high = (None if x is None else 1000 * x for x in (interval.low, interval.high))
+    return Figure(name=name, value=1000 * interval.value, low=low, high=high, unit="", n=n, bar=bar)
 
 
 def _rows(embeddings: Tensor) -> list[Rows]:

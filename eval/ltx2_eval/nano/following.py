@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ltx2 import Pipeline, SamplingSettings
 from ltx2.guidance import TEXT_AND_MODALITY, UNGUIDED, Guidance, StreamGuidance
+from ltx2.sample import Progress
 from ltx2_benchmarks.prompt import Prompt
 from ltx2_benchmarks.synthetic import Verdict, check, measure
 from ltx2_benchmarks.synthetic.checkers import Measured
@@ -23,7 +27,7 @@ BARS: Mapping[str, str] = {
 }
 ISOLATED = Guidance(video=StreamGuidance(text=1, modality=0), audio=StreamGuidance(text=1, modality=0))
 """The prediction of the isolated streams alone: as `UNGUIDED`, but neither stream ever sees the other."""
-GUIDED, ALONE = "guided", "unguided"
+GUIDED, ALONE, FEW = "guided", "unguided", "few steps"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +48,8 @@ class Sampled:
     seconds: float
     measured: Measured
     verdicts: Mapping[str, Verdict]
+    latents: Tensor
+    """The last denoised tokens of picture and sound in one row, float32."""
 
 
 def ways(steps: int) -> tuple[Way, ...]:
@@ -51,7 +57,7 @@ def ways(steps: int) -> tuple[Way, ...]:
     return (
         Way(name=GUIDED, guidance=TEXT_AND_MODALITY, steps=steps),
         Way(name=ALONE, guidance=UNGUIDED, steps=steps),
-        Way(name="few steps", guidance=TEXT_AND_MODALITY, steps=max(2, steps // 10)),
+        Way(name=FEW, guidance=TEXT_AND_MODALITY, steps=max(2, steps // 10)),
         Way(name="isolated", guidance=ISOLATED, steps=steps),
     )
 
@@ -60,6 +66,7 @@ def sample(pipeline: Pipeline, prompts: Sequence[Prompt], way: Way, *, seed: int
     """One clip per prompt, measured; the same seeds in every way, so that ways are compared in pairs."""
     settings = SamplingSettings(steps=way.steps, guidance=way.guidance)
     sampled = []
+    last: list[Progress] = []
     for index, prompt in enumerate(prompts):
         began = time.perf_counter()
         made = pipeline(
@@ -70,6 +77,7 @@ def sample(pipeline: Pipeline, prompts: Sequence[Prompt], way: Way, *, seed: int
             width=SIZE_PX,
             fps=FPS,
             settings=settings,
+            callback=lambda progress: last.__setitem__(slice(None), [progress]),
         )
         seconds = time.perf_counter() - began
         clip = Clip(video=made.video.numpy(), fps=made.fps, audio=made.waveform.numpy(), rate_hz=made.rate_hz)
@@ -81,6 +89,7 @@ def sample(pipeline: Pipeline, prompts: Sequence[Prompt], way: Way, *, seed: int
                 seconds=seconds,
                 measured=measured,
                 verdicts=check(measured, world_claims(prompt)),
+                latents=torch.cat([tokens.flatten().float().cpu() for tokens in last[0].denoised]),
             )
         )
     return sampled
