@@ -242,7 +242,8 @@ def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistic
             metric.update(torch.from_numpy(clip), real=is_real)
     value = float(metric.compute())
     error, spread = _spread(distance, generated, real, groups)
-    return _Computed(value=value, replicates=spread, details={STANDARD_ERROR: error}, warnings=metric.warnings)
+    details = {STANDARD_ERROR: error, **getattr(metric, "facts", {})}
+    return _Computed(value=value, replicates=spread, details=details, warnings=metric.warnings)
 
 
 def _of_statistics(distance: Any, generated: Features, real: Statistics, groups: list[str]) -> _Computed:
@@ -251,8 +252,9 @@ def _of_statistics(distance: Any, generated: Features, real: Statistics, groups:
         raise NotApplicable(f"reference {real.name} holds means and covariances only; this metric needs its clips")
     target = real.gaussian()
     value = float(distance(generated, target))
+    facts = dict(getattr(distance, "facts", {}))
     error, spread = _spread(distance, generated, target, groups)
-    return _Computed(value=value, replicates=spread, details={STANDARD_ERROR: error})
+    return _Computed(value=value, replicates=spread, details={STANDARD_ERROR: error, **facts})
 
 
 def _spread(distance: Any, generated: Features, real: Any, groups: list[str]) -> tuple[float | None, tuple[float, ...]]:

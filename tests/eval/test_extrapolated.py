@@ -1,12 +1,16 @@
 """FVD-∞ and FAD-∞ on sets whose true distance is known, and where there is no answer."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from ltx2_eval.metrics.base import Declined
-from ltx2_eval.metrics.extrapolated import FrechetAtInfinity, FrechetAtInfinityOverClips, _counts
+from ltx2_eval.metrics.catalogue import BUILT_IN
+from ltx2_eval.metrics.extrapolated import DRAWS, FrechetAtInfinity, FrechetAtInfinityOverClips, _counts, _line
 from ltx2_eval.metrics.frechet import FrechetOverClips, gaussian
+from ltx2_eval.sets import _of_sets
 
 D = 12
 SHIFT = 0.25
@@ -70,6 +74,42 @@ def test_windows_of_a_clip_stay_together_and_the_class_equals_the_function():
     metric.merge_state(other)
     assert float(metric.compute()) == pytest.approx(FrechetAtInfinityOverClips(D)(clips, real), rel=1e-9)
     assert metric.warnings == ()
+
+
+def test_the_line_is_that_of_all_draws_with_the_whole_set_ten_times():
+    """Least squares over every single draw, by NumPy; R² by hand over the means of the sizes."""
+    clips = _clips(3, 90)
+    counts = _counts(90, 32)
+    values = np.array(FrechetOverClips().on_draws(clips, TRUE, counts))
+    sizes = counts.sum(axis=1)
+    repeats = np.where(sizes == 90, DRAWS, 1)
+    slope, intercept = np.polyfit(np.repeat(1 / sizes, repeats), np.repeat(values, repeats), 1)
+    found = FrechetAtInfinityOverClips(D).line(clips, TRUE)
+    assert (found.intercept, found.slope) == pytest.approx((intercept, slope), rel=1e-9)
+    means = np.array([values[sizes == size].mean() for size in np.unique(sizes)])
+    off = means - intercept - slope / np.unique(sizes)
+    assert found.r2 == pytest.approx(1 - off @ off / ((means - means.mean()) @ (means - means.mean())), abs=1e-3)
+
+
+def test_a_line_by_hand():
+    line = _line(np.array([0.0, 1.0, 1.0]), np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.25, 0.25]))
+    assert (line.intercept, line.slope) == pytest.approx((1, 2))
+    assert line.r2 == pytest.approx(1 / 1.5)  # spread 0.5 * 1 + 0.25 * 0 + 0.25 * 4; explained 4 * 0.25
+    assert _line(np.array([0.0, 1.0]), np.array([2.0, 2.0]), np.array([0.5, 0.5])).r2 == 0
+
+
+def test_what_was_accepted_is_recorded_with_its_line():
+    clips, real = _clips(1, 70), _clips(2, 400)
+    entry = dataclasses.replace(BUILT_IN["fad_soundnet_inf"], settings={"dimension": D})
+    made = _of_sets(entry, clips, real, [str(i) for i in range(70)])
+    line = FrechetAtInfinityOverClips(D).line(clips, real)
+    assert made.value == pytest.approx(line.intercept)
+    assert made.details == pytest.approx({"standard_error": made.details["standard_error"], **_facts(line)})
+    assert line.r2 >= 0.9
+
+
+def _facts(line):
+    return {"r2": line.r2, "slope": line.slope}
 
 
 def test_a_small_reference_set_is_told():
