@@ -52,9 +52,9 @@ def legend(contrasts: Contrasts) -> list[str]:
 
 
 _MARGIN_LEGEND = (
-    "margin: largest loss (±: difference) that was stated in advance as no matter; kept: a t-test at 5 % (±: two) rules "
-    "out a loss of it; exceeded: the loss is larger, likewise; open: neither. Not corrected for the number of margins: "
-    "claim all of them together, or none."
+    "margin: largest loss (±: difference) that was stated in advance as no matter; kept: a t-test at 5 % (±: two) "
+    "rules out a loss of it; exceeded: the loss is larger, likewise; open: neither. Not corrected for the number of "
+    "margins: claim all of them together, or none."
 )
 
 

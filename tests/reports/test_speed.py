@@ -249,7 +249,10 @@ def test_the_gate_judges_interleaved_sides_and_refuses_wild_ones(tmp_path):
     assert judged(tmp_path, "slow", *slow).outcome == "regressed"
     assert judged(tmp_path, "even", *even).outcome == "passed"
     wild = judged(tmp_path, "wild", slow[0], slow[1].model_copy(update={"verdict": record(valid=False).verdict}))
-    assert (wild.outcome, "not to be believed: spread: wide" in wild.verdicts[0].why) == ("not enough data", True)
+    assert (wild.outcome, "not to be believed, time it again: spread: wide" in wild.verdicts[0].why) == (
+        "not enough data",
+        True,
+    )
 
 
 def test_a_case_that_cannot_be_timed_any_more_regresses_and_policies_widen(tmp_path):
@@ -262,3 +265,23 @@ def test_a_case_that_cannot_be_timed_any_more_regresses_and_policies_widen(tmp_p
     (tmp_path / "p.toml").write_text("[speed]\nrelative = 0.5\n")
     wide = judged(tmp_path, "wide", record(0.13, session="new", day=9), against=[before], policy=tmp_path / "p.toml")
     assert wide.outcome == "passed"
+
+
+def test_earlier_records_count_once_and_those_that_do_not_count_are_told(tmp_path):
+    before = [record(0.1, session="h1", day=1), record(0.1, session="h2", day=2)]
+    doubtful = record(0.1, session="h3", day=3, valid=False)
+    elsewhere = record(0.1, session="h4", day=3).model_copy(update={"device": BenchDevice(kind="cpu", name="another")})
+    late = record(0.1, session="h5", day=20)
+    new = record(0.1, session="new", day=9)
+    made = judged(tmp_path, "twice", new, against=[before, [*before, doubtful, elsewhere, late, new]])
+    assert made.outcome == "not enough data"
+    assert made.verdicts[0].why == (
+        "2 earlier records of this case on this device, 3 are needed (1 more is of another device, 1 more is not to be "
+        "believed, 1 more is later than this one): --history FOLDER, or bench --against"
+    )
+
+
+def test_metrics_of_a_policy_have_no_say_in_a_bench(tmp_path):
+    (tmp_path / "p.toml").write_text("[metrics.av_align]\nabsolute = 0.1\n")
+    made = judged(tmp_path, "case", record(0.1, session="new", day=9), policy=tmp_path / "p.toml")
+    assert made.notes == ("of the policy only [speed] speaks of a bench; nothing is said of its metrics av_align",)

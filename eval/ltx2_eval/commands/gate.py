@@ -60,6 +60,8 @@ def _decision(given: Given) -> Decision:
         if given[name] is None:
             raise ValueError(f"--{name} is needed to judge a run; only records of `bench` are judged without")
     file = read_policy(_existing(Path(given.policy).expanduser()))
+    if bench_folder(Path(given.against).expanduser()) is not None:
+        raise ValueError(f"{given.against}: records of `bench`, but {given.run} is none; a run is judged against a run")
     run, baseline = (whole_run(Path(path).expanduser()) for path in (given.run, given.against))
     _require_known(file, run, baseline)
     notes = _validation_notes(file, given, run)

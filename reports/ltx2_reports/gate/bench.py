@@ -44,14 +44,31 @@ def decide_bench(folder: Path, against: Sequence[Path], file: PolicyFile) -> Dec
         verdicts = [_of_pair(pair["a"], pair["b"], file)]
         baseline = Side(system=pair["b"].case.model, folder=folder)
     else:
-        history = [*(record for path in against for record in read_bench(path)), *records]
-        ordered = sorted(history, key=lambda record: record.created_at)
+        ordered = _once([*(record for path in against for record in read_bench(path)), *records])
         verdicts = [_of_history(record, ordered, file) for record in latest if record.role != "b"]
         baseline = Side(system="earlier records", folder=against[0] if against else folder)
     model = ", ".join(dict.fromkeys(record.case.model for record in latest if record.role != "b"))
     return Decision(
-        run=Side(system=model, folder=folder), baseline=baseline, policy=file, verdicts=tuple(verdicts), notes=()
+        run=Side(system=model, folder=folder),
+        baseline=baseline,
+        policy=file,
+        verdicts=tuple(verdicts),
+        notes=tuple(_ignored(file)),
     )
+
+
+def _once(records: Sequence[BenchRecord]) -> list[BenchRecord]:
+    """Oldest first, each once: a folder may be named twice, or hold the one that is judged."""
+    found = {(record.session, record.role, record.case, record.created_at): record for record in records}
+    return sorted(found.values(), key=lambda record: record.created_at)
+
+
+def _ignored(file: PolicyFile) -> list[str]:
+    """What of a policy has no say here."""
+    metrics = file.policy.metrics
+    if not metrics:
+        return []
+    return [f"of the policy only [speed] speaks of a bench; nothing is said of its metrics {', '.join(metrics)}"]
 
 
 def _of_pair(ours: BenchRecord, theirs: BenchRecord, file: PolicyFile) -> Verdict:
@@ -75,7 +92,9 @@ def _of_history(record: BenchRecord, history: Sequence[BenchRecord], file: Polic
         return _plain(record, "not enough data", trouble)
     if len(earlier) < speed.least_records:
         why = f"{len(earlier)} earlier records of this case on this device, {speed.least_records} are needed"
-        return _plain(record, "not enough data", f"{why}: --history FOLDER, or bench --against")
+        return _plain(
+            record, "not enough data", f"{why}{_unused(record, history)}: --history FOLDER, or bench --against"
+        )
     found = against_history(record, history, window=speed.window, margin=speed.relative)
     median = rolling_median(record, history, speed.window)
     assert found is not None
@@ -83,12 +102,24 @@ def _of_history(record: BenchRecord, history: Sequence[BenchRecord], file: Polic
     return _of(record, found, median, f"{found.pairs} earlier records", file)
 
 
+def _unused(record: BenchRecord, history: Sequence[BenchRecord]) -> str:
+    """Why earlier records of the case do not count, which whoever named their folder wants to know."""
+    others = [other for other in history if other.session != record.session and other.case == record.case]
+    elsewhere = sum(other.device.key != record.device.key for other in others)
+    here = [other for other in others if other.device.key == record.device.key]
+    doubtful = sum(bool(_trouble(other)) for other in here)
+    later = sum(other.created_at > record.created_at and not _trouble(other) for other in here)
+    counts = ((elsewhere, "of another device"), (doubtful, "not to be believed"), (later, "later than this one"))
+    said = [f"{count} more {'is' if count == 1 else 'are'} {what}" for count, what in counts if count]
+    return f" ({', '.join(said)})" if said else ""
+
+
 def _trouble(record: BenchRecord) -> str:
     """Why a record says nothing of speed; empty: it does."""
     if record.timing is None:
         return f"no timing: {record.reason.message if record.reason else 'no reason is recorded'}"
     if record.verdict is not None and not record.verdict.valid:
-        return f"the timing is not to be believed: {'; '.join(record.verdict.reasons)}"
+        return f"the timing is not to be believed, time it again: {'; '.join(record.verdict.reasons)}"
     return ""
 
 
