@@ -178,6 +178,8 @@ def test_median_interval_is_of_order_statistics() -> None:
     assert (figure.low, figure.high) == (40, 61)
     assert figure.line() == "m: 50.5 [40, 61] ms (n 100; bar: at most 60)"
     assert median_figure("m", [1.0, 2.0], "ms").low is None
+    with pytest.raises(ValueError, match="no clip has a value for 'y'; take more prompts or clips"):
+        median_figure("y", [], "ms")
 
 
 def test_retrieval_counts_only_the_own_clip() -> None:

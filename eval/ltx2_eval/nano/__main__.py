@@ -87,9 +87,12 @@ def evaluate(
     from ltx2_eval.nano.evaluate import evaluate_model
 
     torch.set_num_threads(threads)
-    figures = evaluate_model(
-        model, report, prompts=prompts, distance_prompts=distance_prompts, clips=clips, steps=steps
-    )
+    try:
+        figures = evaluate_model(
+            model, report, prompts=prompts, distance_prompts=distance_prompts, clips=clips, steps=steps
+        )
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
     for figure in figures:
         typer.echo(figure.line())
     if card is not None:

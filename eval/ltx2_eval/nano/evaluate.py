@@ -47,6 +47,8 @@ SUITE = "nano"
 Samples = dict[str, list[Sampled]]
 _REFERENCE_SEED = 100_000
 """First seed of held-out clips for the reference set, apart from those of training and of the suite."""
+_RETRIEVAL_CLIPS = 400
+"""The least number of clips of the reference set, which the extractors are measured on: four hundreds."""
 _PRECISION_PROMPTS = 30
 
 
@@ -68,7 +70,7 @@ def evaluate_model(
         prompts: How many prompts, taken evenly from suite nano; 0 for all.
         distance_prompts: How many for the distances, at least `prompts`; 0 for all. Only what they need is made for
             those beyond `prompts`.
-        clips: Held-out clips of the round trips; the extractors are measured on at least 100.
+        clips: Held-out clips of the round trips; the extractors are measured on at least 400.
         steps: Sampling steps of the full samples.
         extractors: Folder of the extractors' weights; the package's own if None.
 
@@ -122,7 +124,7 @@ def _figures(
     figures += _precisions(model, prompts, ways(steps)[0], samples[GUIDED])
     towers, sync = load_extractors(extractors)
     reference = WorldPool(
-        folder=data, clips=max(100, 2 * len((*prompts, *more))), split="test", first_seed=_REFERENCE_SEED
+        folder=data, clips=max(_RETRIEVAL_CLIPS, 2 * len((*prompts, *more))), split="test", first_seed=_REFERENCE_SEED
     ).prepare(1)
     known = embed_pool(towers, reference)
     figures += [*retrieval_figures(known), *offset_figures(sync, reference)]

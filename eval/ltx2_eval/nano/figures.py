@@ -48,7 +48,13 @@ def by_index(values: Sequence[float]) -> dict[str, list[float]]:
 
 
 def median_figure(name: str, values: Sequence[float], unit: str, bar: str = "") -> Figure:
-    """Median with the exact distribution-free interval of order statistics (at least 95 %)."""
+    """Median with the exact distribution-free interval of order statistics (at least 95 %).
+
+    Raises:
+        ValueError: There are no values.
+    """
+    if not values:
+        raise ValueError(f"no clip has a value for {name!r}; take more prompts or clips")
     ordered = sorted(values)
     n = len(ordered)
     middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
