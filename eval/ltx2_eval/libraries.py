@@ -28,6 +28,7 @@ USED: dict[str, tuple[str, ...]] = {
     **{f"{_EXTRACTORS}.{name}": (*_PICTURES, "transformers") for name in ("clip_frames", "clip_text_video")},
     f"{_EXTRACTORS}.consistency": (*_PICTURES, "transformers"),
     **{f"{_EXTRACTORS}.{name}": _BOTH for name in ("lip_tracks", "objects", "synchformer", "syncnet")},
+    f"{_EXTRACTORS}.fadtk": ("soxr", "torch", "transformers"),
     f"{_EXTRACTORS}.imagebind": (*_BOTH, "transformers"),
     **{f"{_EXTRACTORS}.{name}": ("torch",) for name in ("i3d", "inception", "videomae")},
     **{f"{_METRICS}.{name}": ("soxr",) for name in ("audio_checks", "av_align", "offset")},

@@ -1,6 +1,7 @@
 """Reference sets of which only mean and covariance were published: named, pinned, for Fréchet distances alone."""
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ltx2_eval import weights
@@ -12,9 +13,11 @@ from ltx2_reports.records import ReferenceRef
 from ltx2_reports.store import DamagedError
 
 PUBLISHED: dict[str, dict[str, str]] = {
-    "fma-pop": {"vggish": "vggish", "clap-630k": "clap-laion-audio"},
+    "fma-pop": {"vggish-fadtk": "vggish", "clap-630k-fadtk": "clap-laion-audio"},
 }
-"""By name, which is also that of an entry of the weights lock: the published features of an extractor, by its id."""
+"""By name, which is also that of an entry of the weights lock: the published features of an extractor, by its id.
+
+Only of extractors that embed sounds as the publisher did: a distance between two front ends would be one of these."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,15 @@ class StatisticsReference:
         assert sha256 is not None  # pinned in the lock
         return ReferenceRef(name=self.name, sha256=sha256, n=0)
 
+    @staticmethod
+    def _metrics(known: Collection[str]) -> list[str]:
+        """Ids of the metrics that the statistics are for."""
+        from ltx2_eval.metrics.catalogue import BUILT_IN
+
+        return [
+            name for name, entry in BUILT_IN.items() if entry.extractor in known and "reference" in entry.spec.needs
+        ]
+
     def features(self, extractor: str, pool: ExtractorPool, cache: FeatureCache) -> Statistics:
         """What is known of the features of an extractor.
 
@@ -64,6 +76,7 @@ class StatisticsReference:
         known = PUBLISHED[self.name]
         if extractor not in known:
             raise NotApplicable(
-                f"reference {self.name} has statistics for {', '.join(known)} only, not for {extractor}"
+                f"reference {self.name} has statistics of sounds as {' and '.join(known)} embed them, not {extractor}: "
+                f"name one of {', '.join(self._metrics(known))}"
             )
         return Statistics(name=self.name, key=known[extractor])

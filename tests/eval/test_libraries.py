@@ -18,6 +18,8 @@ from ltx2_eval.libraries import BUDGET, USED, behaviour, libraries_of
 from ltx2_eval.metrics.catalogue import BUILT_IN
 
 NAMES = {"soxr": "soxr", "PIL": "pillow", "transformers": "transformers", "torch": "torch"}
+NOT_REACHED = {"i3d": {"pillow"}, "videomae": {"pillow"}, "nano": {"transformers"}}
+"""Imported with a module of which these extractors use another part."""
 IMPORTED_FOR_OTHER_ENDS = {
     "ltx2_eval.metrics.binding",  # the places of windows
     "ltx2_eval.metrics.sync_networks",  # the spacing of classes
@@ -109,7 +111,10 @@ def _uses(module):
 
 def test_every_extractor_says_which_libraries_it_goes_through():
     modules = {spec.implementation.partition(":")[0] for spec in EXTRACTORS.values()}
-    assert {module: set(USED[module]) for module in modules} == {module: _uses(module) for module in modules}
+    for module in sorted(modules):
+        name, used = module.rpartition(".")[2], set(USED[module])
+        assert used <= _uses(module), module
+        assert _uses(module) - used <= NOT_REACHED.get(name, set()), module
 
 
 def test_every_metric_says_which_libraries_it_goes_through_besides_its_extractor():

@@ -62,7 +62,7 @@ def test_metrics_take_it_where_they_can(pulled, rows):
     generated = [row[None].astype(np.float32) for row in rows[0]]
     prompts = [str(index) for index in range(len(generated))]
     statistics = Statistics(name="fma-pop", key="vggish")
-    made = _of_sets(BUILT_IN["fad_vggish"], generated, statistics, prompts)
+    made = _of_sets(BUILT_IN["fad_vggish_fadtk"], generated, statistics, prompts)
     assert made.value == pytest.approx(frechet_distance(*rows), rel=1e-5)
     assert len(made.replicates) == 200
     with pytest.raises(NotApplicable, match="means and covariances only"):
@@ -81,8 +81,10 @@ def test_it_is_a_reference_by_name():
     assert isinstance(reference, StatisticsReference)
     pinned = next(item for item in lock().weights if item.name == "fma-pop")
     assert (reference.ref.sha256, reference.ref.n) == (pinned.sha256, 0)
-    with pytest.raises(NotApplicable, match="has statistics for vggish"):
-        reference.features("soundnet-pool5", None, None)
+    for other in ("soundnet-pool5", "vggish", "clap-630k"):  # other windows, other samples: never mixed
+        with pytest.raises(NotApplicable, match="name one of fad_vggish_fadtk, fad_clap_630k_fadtk$"):
+            reference.features(other, None, None)
+    assert reference.features("vggish-fadtk", None, None) == Statistics(name="fma-pop", key="vggish")
     with pytest.raises(ValueError, match="clips are needed here"):
         clips_reference("fma-pop", "mp4")
     with pytest.raises(ValueError, match="or fma-pop"):

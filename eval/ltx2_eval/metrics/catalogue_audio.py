@@ -234,6 +234,23 @@ _DISTANCES = (
         _BLIND_CLAP,
         "all-windows",
     ),
+    *(
+        _frechet(
+            f"fad_{name}_fadtk",
+            f"Fréchet audio distance as fadtk 1.1 embeds sounds, for its published statistics ({title})",
+            extractor,
+            dimension,
+            least_n,
+            "Gui et al. 2024, microsoft/fadtk: its resampling, 16-bit samples, windows and float16 features",
+            licences,
+            f"{cannot_see} Against other reference sets the metric without fadtk's quantisation is the better one.",
+            "all-windows",
+        )
+        for name, title, extractor, dimension, least_n, licences, cannot_see in (
+            ("vggish", "VGGish, no last ReLU", "vggish-fadtk", 128, 500, _VGGISH, _BLIND_VGGISH),
+            ("clap_630k", "LAION-CLAP 630k-audioset", "clap-630k-fadtk", 512, 1000, _CLAP, _BLIND_CLAP),
+        )
+    ),
     _kernel(
         "kad_clap",
         "Kernel audio distance ×100 on CLAP (LAION music_speech_audioset)",
