@@ -34,9 +34,10 @@ from ltx2_reports.records import (
     ValueRecord,
     inputs_hash,
 )
-from ltx2_reports.statistics.sets import STANDARD_ERROR, u_statistic_error
+from ltx2_reports.statistics.sets import ERROR_BY, STANDARD_ERROR, jackknife_error
 
 Features = Sequence[NDArray[np.float32]]
+Details = dict[str, Scalar]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +243,7 @@ def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistic
             metric.update(torch.from_numpy(clip), real=is_real)
     value = float(metric.compute())
     error, spread = _spread(distance, generated, real, groups)
-    details = {STANDARD_ERROR: error, **getattr(metric, "facts", {})}
+    details = {**error, **getattr(metric, "facts", {})}
     return _Computed(value=value, replicates=spread, details=details, warnings=metric.warnings)
 
 
@@ -254,16 +255,17 @@ def _of_statistics(distance: Any, generated: Features, real: Statistics, groups:
     value = float(distance(generated, target))
     facts = dict(getattr(distance, "facts", {}))
     error, spread = _spread(distance, generated, target, groups)
-    return _Computed(value=value, replicates=spread, details={STANDARD_ERROR: error, **facts})
+    return _Computed(value=value, replicates=spread, details={**error, **facts})
 
 
-def _spread(distance: Any, generated: Features, real: Any, groups: list[str]) -> tuple[float | None, tuple[float, ...]]:
+def _spread(distance: Any, generated: Features, real: Any, groups: list[str]) -> tuple[Details, tuple[float, ...]]:
     """Standard error where the metric knows its own, and values on prompts drawn again unless they cost too much."""
     if hasattr(distance, "standard_error"):
-        return distance.standard_error(generated, real, groups), ()
-    terms = distance.terms(generated, real, groups) if hasattr(distance, "terms") else None
-    error = u_statistic_error(terms) if terms is not None else None
-    return error, replicates(distance, generated, real, groups)
+        return {STANDARD_ERROR: distance.standard_error(generated, real, groups), ERROR_BY: "extrapolation"}, ()
+    spread = replicates(distance, generated, real, groups)
+    if not hasattr(distance, "terms"):
+        return {STANDARD_ERROR: None}, spread
+    return {STANDARD_ERROR: jackknife_error(distance.terms(generated, real, groups)), ERROR_BY: "jackknife"}, spread
 
 
 def _of_cosines(entry: MetricEntry, sides: Features, groups: list[str]) -> _Computed:

@@ -18,6 +18,7 @@ from ltx2_reports.records import (
 )
 from ltx2_reports.statistics import Difference, Interval, centred_interval, error_interval, mean_intervals
 from ltx2_reports.statistics.sets import STANDARD_ERROR
+from ltx2_reports.statistics.studentised import Range
 
 Mark = Literal["best", "tied", ""]
 Missing = Literal[ReasonKind, "not_scored", "not_made"]
@@ -70,6 +71,8 @@ class Cell:
     """Set metrics: why clips with a file did not take part, commonest reason first, one sentence each."""
     ratio: float | None = None
     """Timings: this value over the baseline system's; they have no difference, since one run each tells no error."""
+    allowed: Range = (None, None)
+    """Least and largest value that the metric can have."""
     difference: Difference | None = None
     """From the baseline system; None for the baseline itself and where no prompt is shared."""
     mark: Mark = ""
@@ -94,6 +97,8 @@ class Gathered:
     asked: int
     prompts: frozenset[str]
     left_out: Counter[str]
+    allowed: Range = (None, None)
+    """The metric's range."""
 
     @property
     def has_value(self) -> bool:
@@ -128,6 +133,7 @@ def gather(run: Run, system: str, key: Key) -> Gathered:
         asked=asked,
         prompts=frozenset(() if stale else (clip.prompt_id for clip in members)),
         left_out=Counter(_words(reason) for reason in whole.left_out.values()) if whole is not None else Counter(),
+        allowed=key.metric.range,
     )
 
 
@@ -171,8 +177,9 @@ def _is_stale(whole: ValueRecord | None, members: list[ClipRecord]) -> bool:
 
 def to_cells(gathered: list[Gathered], level: float, resamples: int, seed: int) -> list[Cell]:
     """Add intervals, all bootstraps in one pass."""
-    columns = [found.by_prompt for found in gathered if found.by_prompt]
-    means = iter(mean_intervals(columns, level, resamples, seed) if columns else [])
+    of_clips = [found for found in gathered if found.by_prompt]
+    columns, ranges = [found.by_prompt for found in of_clips], [found.allowed for found in of_clips]
+    means = iter(mean_intervals(columns, level, resamples, seed, ranges=ranges) if columns else [])
     return [_cell(found, next(means) if found.by_prompt else _of_set(found, level)) for found in gathered]
 
 
@@ -200,6 +207,7 @@ def _cell(found: Gathered, interval: Interval | None) -> Cell:
         replicates=found.set_record.replicates if found.set_record is not None else (),
         prompts=found.prompts,
         left_out=_left_out(found.left_out),
+        allowed=found.allowed,
     )
 
 

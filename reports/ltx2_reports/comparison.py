@@ -18,6 +18,7 @@ from ltx2_reports.statistics import (
     detectable,
     paired_differences,
 )
+from ltx2_reports.statistics.studentised import range_of_differences
 from ltx2_reports.timings import is_timing, typical
 from ltx2_reports.told_apart import labels_of, mixed_sentences
 
@@ -253,7 +254,9 @@ def _differences(
 ) -> dict[Pair, Difference | None]:
     """Differences first - second, keyed by the identities of the two cells."""
     by_clip = [(a, b) for a, b in pairs if a.by_prompt and b.by_prompt]
-    means = paired_differences([(a.by_prompt, b.by_prompt) for a, b in by_clip], level, resamples, seed)
+    ranges = [range_of_differences(a.allowed) for a, _ in by_clip]
+    values = [(a.by_prompt, b.by_prompt) for a, b in by_clip]
+    means = paired_differences(values, level, resamples, seed, ranges=ranges)
     found: dict[Pair, Difference | None] = {(id(a), id(b)): _of_sets(a, b, level) for a, b in pairs}
     found.update({(id(a), id(b)): made for (a, b), made in zip(by_clip, means, strict=True)})
     return found

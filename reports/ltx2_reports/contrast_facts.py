@@ -35,6 +35,7 @@ def _facts(contrast: Contrast) -> dict[str, object]:
         "difference": contrast.difference.value,
         "low": contrast.difference.low,
         "high": contrast.difference.high,
+        "interval_by": contrast.difference.made,
         "p": contrast.p,
         "p_holm": contrast.p_holm,
         "p_wilcoxon": contrast.p_wilcoxon,

@@ -42,8 +42,9 @@ def notes(contrasts: Contrasts) -> list[str]:
 def legend(contrasts: Contrasts) -> list[str]:
     """What the columns mean."""
     return [
-        f"Paired by prompt and seed; interval: bootstrap over prompts ({contrasts.resamples} draws); p: sign flips, or "
-        "swapped labels for set metrics; Holm p: corrected within metrics marked primary or within the others. "
+        f"Paired by prompt and seed; interval: studentised bootstrap over prompts ({contrasts.resamples} draws); p: "
+        "sign flips, or swapped labels for set metrics; Holm p: corrected within metrics marked primary or within the "
+        "others. "
         + ("Primary: as declared." if contrasts.declared else "Primary: the usual ones, since --primary names none."),
         "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half; "
         "where nothing is better, of prompts on which B is higher.",

@@ -15,6 +15,7 @@ from ltx2_reports.statistics import LEVEL, RESAMPLES, holm, mean_intervals, sign
 from ltx2_reports.statistics.crossed import LEAST_SEEDS
 from ltx2_reports.statistics.draws import Array
 from ltx2_reports.statistics.sets import SetDraws
+from ltx2_reports.statistics.studentised import Range, range_of_differences
 
 LEAST_IN_CATEGORY = 2
 
@@ -96,7 +97,9 @@ def _with_intervals(made: list[Contrast], run: Run) -> list[Contrast]:
     groups = [_groups(contrast, category) for contrast in per_clip]
     columns = [_column(contrast.differences) for contrast in per_clip]
     columns += [_column(values) for group in groups for values in group.values()]
-    intervals = iter(mean_intervals(columns))
+    ranges = [_range(contrast) for contrast in per_clip]
+    ranges += [bound for bound, group in zip(ranges, groups, strict=True) for _ in group]
+    intervals = iter(mean_intervals(columns, ranges=ranges))
     wholes = [next(intervals) for _ in per_clip]
     ps = sign_flip_ps([contrast.differences for contrast in per_clip])
     done: dict[str, Contrast] = {}
@@ -106,6 +109,10 @@ def _with_intervals(made: list[Contrast], run: Run) -> list[Contrast]:
             contrast, difference=whole, p=p if contrast.prompts > 1 else None, categories=parts
         )
     return [done.get(contrast.metric.id, contrast) for contrast in made]
+
+
+def _range(contrast: Contrast) -> Range:
+    return range_of_differences(contrast.metric.range, distances=contrast.metric.direction == "zero")
 
 
 def _groups(contrast: Contrast, category: Mapping[str, str]) -> dict[str, Array]:

@@ -73,11 +73,28 @@ def _difference_sentence(contrast: Contrast) -> str:
         )
     if is_significant(contrast):
         sure = f"({_interval(contrast)}, {_p(contrast)})"
-        return f"B is {side_of(contrast)} by {amount} {sure} on {prompts}{_wins(contrast)}."
+        return f"B is {side_of(contrast)} by {amount} {sure} on {prompts}{_wins(contrast)}{_at_odds(contrast)}."
     least = contrast.detectable
     blind = f"; a difference of {shown_amount(contrast, least)} would have been found with 80 % chance" if least else ""
     found = "Not told from chance among this many metrics" if (contrast.p or 1) < ALPHA else "No difference was found"
-    return f"{found}, on {prompts} ({_interval(contrast)}, {_p(contrast)}){blind}."
+    return f"{found}, on {prompts} ({_interval(contrast)}, {_p(contrast)}){blind}{_at_odds(contrast)}."
+
+
+def _at_odds(contrast: Contrast) -> str:
+    """What to think where interval and uncorrected test do not agree, as they may on few or skewed values.
+
+    Sign flips ask whether either sign of a difference is as likely; the interval allows for longer tails than seen.
+    """
+    if contrast.p is None or contrast.difference.low is None:
+        return ""
+    told, excludes = contrast.p < ALPHA, contrast.difference.excludes_zero
+    if told and not excludes:
+        return (
+            "; the test tells it from 0 (before correction), the interval does not, so call it likely and add prompts"
+        )
+    if excludes and not told:
+        return "; the interval excludes 0, the test does not (p " + p_text(contrast.p) + "), and the test decides"
+    return ""
 
 
 def _prompts(count: int) -> str:

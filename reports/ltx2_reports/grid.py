@@ -180,8 +180,8 @@ def legend(comparison: Comparison) -> list[str]:
     """What the signs mean, one sentence each."""
     share = f"{100 * comparison.level:g} %"
     lines = [
-        f"[low, high]: {share} interval, bootstrap over prompts ({comparison.resamples} draws, seeds averaged first); "
-        "set metrics: from replicates, centred on the value, or for kernel distances from their variance.",
+        f"[low, high]: {share} interval, bootstrap over prompts ({comparison.resamples} draws, seeds averaged first, "
+        "studentised); set metrics: from replicates, centred on the value, or for kernel distances by the jackknife.",
         "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are "
         "not comparable.",
     ]

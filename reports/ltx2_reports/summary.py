@@ -47,6 +47,7 @@ def _facts(column: Column, cell: Cell) -> dict[str, Any]:
         "value": cell.value,
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
+        "interval_by": interval.made if interval else None,
         "unit": column.metric.unit,
         "direction": column.metric.direction,
         "level": column.metric.level,

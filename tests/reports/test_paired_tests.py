@@ -141,7 +141,8 @@ def test_bca_is_that_of_scipy_on_the_same_draws() -> None:
 
 def test_the_expanded_interval_of_normal_values_is_that_of_student() -> None:
     values = scipy.stats.norm.ppf((np.arange(15) + 0.5) / 15)
-    ours = statistics.mean_interval({f"{i:03}": [v] for i, v in enumerate(values)}, resamples=100_000)
+    column = {f"{i:03}": [v] for i, v in enumerate(values)}
+    ours = statistics.mean_interval(column, resamples=100_000, method="expanded")
     half = scipy.stats.t.ppf(0.975, 14) * values.std(ddof=1) / math.sqrt(15)
     assert (ours.low, ours.high) == pytest.approx((-half, half), rel=0.05)
 

@@ -28,7 +28,7 @@ class Error:
     def interval(self, mean: float, n: int, level: float = LEVEL) -> Interval:
         """Student's t around the mean of n prompts."""
         half = float(stdtrit(self.freedom, (1 + level) / 2)) * self.value
-        return Interval(value=mean, low=mean - half, high=mean + half, n=n)
+        return Interval(value=mean, low=mean - half, high=mean + half, n=n, made="student_t")
 
     def p(self, mean: float) -> float:
         """Two-sided, of "there is no difference"."""

@@ -35,14 +35,6 @@ def bootstrap_means(columns: Sequence[Array], resamples: int, seed: int) -> Arra
     return means / count
 
 
-def bootstrap_moments(column: Array, resamples: int, seed: int) -> tuple[Array, Array]:
-    """Mean and standard error of the mean in each draw of `bootstrap_means`, for studentising: two arrays (b,)."""
-    centre, count = column.mean(), len(column)
-    centred = column - centre
-    means, squares = bootstrap_means([centred, centred**2], resamples, seed)
-    return means + centre, np.sqrt(np.maximum(squares - means**2, 0) / (count - 1))
-
-
 def two_level_means(prompts: Sequence[Sequence[float]], resamples: int, seed: int) -> Array:
     """Means over prompts drawn with replacement and, within each drawn prompt, seeds drawn with replacement.
 

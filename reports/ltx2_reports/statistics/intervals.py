@@ -11,27 +11,25 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
-from ltx2_reports.statistics.draws import (
-    RESAMPLES,
-    SEED,
-    Array,
-    bootstrap_means,
-    bootstrap_moments,
-    two_level_means,
-)
+from ltx2_reports.statistics.draws import RESAMPLES, SEED, Array, bootstrap_means, two_level_means
+from ltx2_reports.statistics.studentised import Range, expanded_tails, studentised_limits, within
 
 Method = Literal["expanded", "percentile", "bca", "studentised"]
-"""How quantiles of the bootstrap become limits.
+"""How the bootstrap becomes limits.
 
-expanded: percentile at levels widened for small n (Hesterberg 2015), the default: nearest to its level for means and
-paired differences alike (`benchmarks/statistics`). percentile: as it is; too narrow below about 60 prompts. bca: bias
-corrected and accelerated (Efron 1987). studentised: bootstrap-t, for strongly skewed means; wild below 8 prompts.
+studentised: bootstrap-t, corrected for few and heavy-tailed values (`studentised.py`), the default: the only one that
+holds its level on normal, skewed and strongly skewed values alike (`benchmarks/statistics`). expanded: percentile at
+levels widened for small n (Hesterberg 2015). percentile: as it is; too narrow below about 60 prompts. bca: bias
+corrected and accelerated (Efron 1987).
 """
+Made = Method | Literal["student_t", "replicates", "two_level", "none"]
+"""How an interval was made: by one of the methods above; student_t: from a standard error; replicates: a set metric's
+values on prompts drawn again, centred; two_level: prompts, then seeds; none: it has no limits."""
+DEFAULT: Method = "studentised"
 LEVEL = 0.95
 
 ByPrompt = Mapping[str, Sequence[float]]
 """Values of each prompt, one per seed; prompts without a value are left out or empty."""
-Limits = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +42,7 @@ class Interval:
     high: float | None
     n: int
     """Prompts, or replicates of a set metric."""
+    made: Made = "none"
 
     @property
     def excludes_zero(self) -> bool:
@@ -74,9 +73,10 @@ def mean_intervals(
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-    method: Method = "expanded",
+    method: Method = DEFAULT,
+    ranges: Sequence[Range] | None = None,
 ) -> list[Interval]:
-    """`mean_interval` of many columns in one pass.
+    """`mean_interval` of many columns in one pass; `ranges` has one entry for each.
 
     Raises:
         ValueError: a column has no value, a value is not finite, `level` is outside 0..1, or an unknown method.
@@ -86,10 +86,20 @@ def mean_intervals(
     if any(not len(array) for array in arrays):
         raise ValueError("found no value, expected at least one prompt with a value")
     limits = _limits_by_length(arrays, level, resamples, seed, method)
-    return [
-        Interval(value=float(array.mean()), low=low, high=high, n=len(array))
-        for array, (low, high) in zip(arrays, limits, strict=True)
+    bounds = ranges or [(None, None)] * len(arrays)
+    made = [
+        None if found is None else within(found, array, bound, level)
+        for found, array, bound in zip(limits, arrays, bounds, strict=True)
     ]
+    return [
+        _interval(float(array.mean()), found, len(array), method) for array, found in zip(arrays, made, strict=True)
+    ]
+
+
+def _interval(value: float, limits: tuple[float, float] | None, n: int, made: Made) -> Interval:
+    if limits is None:
+        return Interval(value=value, low=None, high=None, n=n)
+    return Interval(value=value, low=limits[0], high=limits[1], n=n, made=made)
 
 
 def mean_interval(
@@ -97,7 +107,8 @@ def mean_interval(
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-    method: Method = "expanded",
+    method: Method = DEFAULT,
+    allowed: Range = (None, None),
 ) -> Interval:
     """Mean over prompts with its bootstrap interval.
 
@@ -107,9 +118,11 @@ def mean_interval(
         resamples: bootstrap draws.
         seed: of the draws.
         method: from the draws to the limits.
+        allowed: least and largest value that the metric can have; limits never leave it.
 
     Returns:
-        The interval; its limits are None for a single prompt.
+        The interval; its limits are None for a single prompt. Of equal values it has no width, unless they all lie at
+        one end of a range with two ends.
 
     Raises:
         ValueError: no value, or one that is not finite.
@@ -117,7 +130,7 @@ def mean_interval(
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 12 to 14; Hesterberg, What Teachers
     Should Know About the Bootstrap (2015), section 4.3.
     """
-    return mean_intervals([values], level, resamples, seed, method)[0]
+    return mean_intervals([values], level, resamples, seed, method, [allowed])[0]
 
 
 def two_level_interval(
@@ -140,7 +153,7 @@ def two_level_interval(
         return Interval(value=point, low=None, high=None, n=1)
     draws = two_level_means([values[prompt] for prompt in means], resamples, seed)
     low, high = np.quantile(draws, expanded_tails(level, len(means)))
-    return Interval(value=point, low=float(low), high=float(high), n=len(means))
+    return Interval(value=point, low=float(low), high=float(high), n=len(means), made="two_level")
 
 
 def centred_interval(point: float, replicates: Sequence[float], level: float = LEVEL) -> Interval:
@@ -153,27 +166,18 @@ def centred_interval(point: float, replicates: Sequence[float], level: float = L
         return Interval(value=point, low=None, high=None, n=len(replicates))
     draws = np.asarray(replicates, dtype=np.float64)
     low, high = point + np.quantile(draws, tails(level)) - draws.mean()
-    return Interval(value=point, low=float(low), high=float(high), n=len(draws))
+    return Interval(value=point, low=float(low), high=float(high), n=len(draws), made="replicates")
 
 
 def error_interval(point: float, error: float, n: int, level: float = LEVEL) -> Interval:
     """A value with a standard error from n prompts: Student's t."""
     half = float(stdtrit(n - 1, (1 + level) / 2)) * error
-    return Interval(value=point, low=point - half, high=point + half, n=n)
+    return Interval(value=point, low=point - half, high=point + half, n=n, made="student_t")
 
 
 def tails(level: float) -> tuple[float, float]:
     """Quantiles that leave out equal shares on both sides."""
     return (1 - level) / 2, (1 + level) / 2
-
-
-def expanded_tails(level: float, n: int) -> tuple[float, float]:
-    """Quantiles of a bootstrap of n items that make up for its narrowness: Φ(∓√(n/(n-1)) t).
-
-    A bootstrap mean's variance is (n-1)/n of the unbiased one, and its tails are normal where those of t are due.
-    """
-    share = float(ndtr(-np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2)))
-    return share, 1 - share
 
 
 def _check(level: float, method: str) -> None:
@@ -183,17 +187,26 @@ def _check(level: float, method: str) -> None:
         raise ValueError(f"method: found {method!r}, expected one of {', '.join(get_args(Method))}")
 
 
-def _limits_by_length(arrays: Sequence[Array], level: float, resamples: int, seed: int, method: Method) -> list[Limits]:
-    limits: list[Limits] = [(None, None)] * len(arrays)
-    if method == "studentised":
-        return [_studentised(a, level, resamples, seed) if len(a) > 1 else (None, None) for a in arrays]
+def _limits_by_length(
+    arrays: Sequence[Array], level: float, resamples: int, seed: int, method: Method
+) -> list[tuple[float, float] | None]:
+    limits: list[tuple[float, float] | None] = [None] * len(arrays)
     for length in {len(array) for array in arrays} - {1}:
         places = [place for place, array in enumerate(arrays) if len(array) == length]
-        means = bootstrap_means([arrays[place] for place in places], resamples, seed)
-        for place, draws in zip(places, means, strict=True):
-            low, high = np.quantile(draws, _quantiles(arrays[place], draws, level, method))
-            limits[place] = float(low), float(high)
+        alike = [arrays[place] for place in places]
+        if method == "studentised":
+            found = studentised_limits(alike, level, resamples, seed)
+        else:
+            means = bootstrap_means(alike, resamples, seed)
+            found = [_by_quantiles(*pair, level, method) for pair in zip(alike, means, strict=True)]
+        for place, pair in zip(places, found, strict=True):
+            limits[place] = pair
     return limits
+
+
+def _by_quantiles(array: Array, draws: Array, level: float, method: Method) -> tuple[float, float]:
+    low, high = np.quantile(draws, _quantiles(array, draws, level, method))
+    return float(low), float(high)
 
 
 def _quantiles(array: Array, draws: Array, level: float, method: Method) -> tuple[float, float]:
@@ -215,14 +228,3 @@ def _bca(array: Array, draws: Array, level: float) -> tuple[float, float]:
     shifted = bias + ndtri(np.array(tails(level)))
     low, high = ndtr(bias + shifted / (1 - acceleration * shifted))
     return float(low), float(high)
-
-
-def _studentised(array: Array, level: float, resamples: int, seed: int) -> Limits:
-    """Bootstrap-t; draws without spread, which say nothing of the statistic, are left out."""
-    mean, error = float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array)))
-    means, errors = bootstrap_moments(array, resamples, seed)
-    told = errors > 1e-12 * error
-    if error == 0 or not told.any():
-        return mean, mean
-    low, high = np.quantile((means[told] - mean) / errors[told], tails(level))
-    return mean - float(high) * error, mean - float(low) * error

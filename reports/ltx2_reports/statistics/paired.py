@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from ltx2_reports.statistics.draws import RESAMPLES, SEED, Array, every_flipped_sum, flipped_sums
-from ltx2_reports.statistics.intervals import LEVEL, ByPrompt, Interval, mean_intervals, prompt_means
+from ltx2_reports.statistics.intervals import DEFAULT, LEVEL, ByPrompt, Interval, Method, mean_intervals, prompt_means
+from ltx2_reports.statistics.studentised import Range
 
 Alternative = Literal["two-sided", "greater", "less"]
 LEAST_PROMPTS = 6
@@ -60,12 +61,19 @@ def paired_values(first: ByPrompt, second: ByPrompt) -> tuple[dict[str, list[flo
 
 
 def paired_differences(
-    pairs: Sequence[tuple[ByPrompt, ByPrompt]], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
+    pairs: Sequence[tuple[ByPrompt, ByPrompt]],
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    method: Method = DEFAULT,
+    ranges: Sequence[Range] | None = None,
 ) -> list[Difference | None]:
-    """`paired_difference` of many pairs in one pass; None where a pair shares no prompt."""
+    """`paired_difference` of many pairs in one pass, `ranges` those of differences; None where no prompt is shared."""
     made = [paired_values(first, second) for first, second in pairs]
+    bounds = ranges or [(None, None)] * len(made)
     columns = [differences for differences, _ in made if differences]
-    intervals = iter(mean_intervals(columns, level, resamples, seed) if columns else [])
+    kept = [bound for bound, (differences, _) in zip(bounds, made, strict=True) if differences]
+    intervals = iter(mean_intervals(columns, level, resamples, seed, method, kept) if columns else [])
     return [
         Difference(
             interval=next(intervals),

@@ -18,7 +18,7 @@ LEAST_RESAMPLED = 8
 """Values below which drawing again says too little: Student's t is then the least width."""
 _SHRINK = 0.5
 """Degrees of freedom of the sample's own variance that are mixed into that of every draw."""
-_LONG_TAIL = 60.0
+_LONG_TAIL = 90.0
 """Weight of (skewness / n)² in the widening of the long side; found on gamma distributions of skewness 0 to 3."""
 
 
@@ -28,7 +28,7 @@ def studentised_limits(arrays: Sequence[Array], level: float, resamples: int, se
     Quantiles of t* = (mean* - mean) / error* become limits mean - t* error, with
 
     1. error* mixed with a little of the sample's own, so that a draw of equal values gives no infinite t*;
-    2. the side of the longer tail widened by sqrt(1 + 60 (skewness / n)²), since a small sample seldom shows a long
+    2. the side of the longer tail widened by sqrt(1 + 90 (skewness / n)²), since a small sample seldom shows a long
        tail in full (a sample of n has a skewness of at most about sqrt(n), whatever it was drawn from);
     3. neither limit nearer to the mean than that of the expanded percentile bootstrap, or of Student's t for fewer
        than `LEAST_RESAMPLED` values: bootstrap-t is too narrow on symmetric heavy tails, such as those of differences.
@@ -99,6 +99,19 @@ def expanded_tails(level: float, n: int) -> tuple[float, float]:
     """
     share = float(ndtr(-np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2)))
     return share, 1 - share
+
+
+def range_of_differences(allowed: Range, *, distances: bool = False) -> Range:
+    """Range of the difference of two values of a metric, or of two distances from zero.
+
+    >>> range_of_differences((0.0, 1.0)), range_of_differences((-2.0, 3.0), distances=True)
+    ((-1.0, 1.0), (-3.0, 3.0))
+    """
+    floor, ceiling = allowed
+    if floor is None or ceiling is None:
+        return None, None
+    reach = max(abs(floor), abs(ceiling)) if distances else ceiling - floor
+    return -reach, reach
 
 
 def within(limits: tuple[float, float], values: Array, allowed: Range, level: float) -> tuple[float, float]:
