@@ -32,10 +32,14 @@ class TwoSides(Metric):
         """Take (k, d) features, of the reference where `real`.
 
         Raises:
-            ValueError: values that are not finite.
+            ValueError: another width than before, or values that are not finite.
         """
         name = "reference" if real else "generated"
-        getattr(self, name).append(checked(features, f"{name} features").float().to(self.device))
+        rows = checked(features, f"{name} features").float().to(self.device)
+        held = next((parts[0] for parts in (self.generated, self.reference) if len(parts)), rows)
+        if rows.shape[1] != held.shape[-1]:
+            raise ValueError(f"{name} features: found width {rows.shape[1]}, expected {held.shape[-1]} as before")
+        getattr(self, name).append(rows)
 
     def sides(self) -> tuple[Tensor, Tensor]:
         """All rows of both sides: (n, d) generated and (m, d) reference.
