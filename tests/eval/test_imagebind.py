@@ -220,6 +220,46 @@ def test_av_benchmark_pairs_frames_two_seconds_apart():
         ImageBindAvBenchExtractor(None, Encoder(_Network(), None, "cpu")).features(short)
 
 
+def test_pieces_do_not_see_their_neighbours_in_the_batch(small):
+    torch.manual_seed(0)
+    for tower, x in ((small.vision, torch.randn(4, 3, 2, 224, 224)), (small.sound, torch.randn(4, 1, 128, 204))):
+        together, alone = tower(x), torch.cat([tower(one[None]) for one in x])
+        assert float((together - alone).abs().max()) <= 1e-5 * float(alone.abs().max())
+
+
+class _Counting(_Network):
+    """Remembers how many it was given at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.pictures, self.sounds = [], []
+
+    def vision(self, frames):
+        self.pictures.append(len(frames))
+        return super().vision(frames)
+
+    def sound(self, mel):
+        self.sounds.append(len(mel))
+        return super().sound(mel)
+
+
+def test_pieces_go_together_but_never_more_than_a_few():
+    network = _Counting()
+    encoder = Encoder(network, None, "cpu")
+    encoder.video(_numbered(120, 5.0))
+    assert network.pictures == [15]  # five pieces of three crops
+    sound = np.random.default_rng(0).normal(0, 0.1, 20 * 16_000).astype(np.float32)
+    starts = list(range(0, 18 * 16_000, 8_000))
+    rows = encoder.windows(sound, starts)
+    assert network.sounds == [16, 16, 4]
+    alone = [encoder.windows(sound, [start])[0] for start in starts]
+    np.testing.assert_allclose(rows, alone, rtol=1e-5)
+    network.pictures.clear()
+    long = _numbered(24, 24.0)
+    encoder.pairs(Clip(video=long.video, fps=Fraction(1), audio=long.audio, rate_hz=16_000))
+    assert network.pictures == [15, 15, 3]
+
+
 def test_a_second_extractor_does_not_look_at_the_same_pictures_again():
     clip, encoder = _numbered(120, 5.0), Encoder(_Network(), None, "cpu")
     first = encoder.video(clip)

@@ -85,6 +85,16 @@ def test_windows_of_dnsmos_follow_each_other_by_a_second(duration_s, count):
 
 
 @pytest.mark.weights
+def test_windows_of_dnsmos_do_not_see_their_neighbours_in_the_batch(dnsmos, sound_clip, monkeypatch):
+    noisy = signal(11.2) + np.random.default_rng(0).normal(0, 0.02, round(11.2 * 16_000)).astype(np.float32)
+    clip = sound_clip(noisy, 16_000)
+    together = dnsmos.features(clip)
+    monkeypatch.setattr("ltx2_eval.extractors.dnsmos.WINDOWS_AT_ONCE", 1)
+    assert len(together) == 2
+    np.testing.assert_allclose(together, dnsmos.features(clip), rtol=1e-5)
+
+
+@pytest.mark.weights
 def test_dnsmos_equals_speechmos(dnsmos, sound_clip, voices):
     found = dnsmos.features(sound_clip(0.9 * signal(5.04), 16_000))
     assert found.shape == (1, 4)

@@ -9,16 +9,25 @@ import torch
 from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
+from ltx2_eval.extractors import synchformer
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.frames import frames_from
+from ltx2_eval.extractors.pixels import pillow_squares
 from ltx2_eval.extractors.sync_spectra import kaldi_fbank, synchformer_mel, syncnet_cepstra
-from ltx2_eval.extractors.synchformer import FPS, SynchformerExtractor, mel_of_segment, segment_starts
+from ltx2_eval.extractors.synchformer import (
+    FPS,
+    SEGMENTS_AT_ONCE,
+    SynchformerExtractor,
+    mel_of_segment,
+    segment_starts,
+)
 from ltx2_eval.extractors.synchformer_net import (
     _OVER_SPACE,
     _OVER_TIME,
     OFFSETS,
     Ast,
     DividedAttention,
+    MotionFormer,
     Synchformer,
 )
 
@@ -167,11 +176,13 @@ class _Recorder(torch.nn.Module):
 
     def __init__(self, tokens):
         super().__init__()
-        self.tokens, self.seen = tokens, []
+        self.tokens, self.seen, self.most = tokens, [], 0
 
     def forward(self, x):
-        self.seen.append(round(float(x.mean()), 4))
-        return torch.full((1, self.tokens, 768), float(x.mean()))
+        means = x.flatten(1).mean(dim=1)
+        self.seen += means.tolist()
+        self.most = max(self.most, len(x))
+        return means[:, None, None].expand(len(x), self.tokens, 768)
 
 
 class _Network(torch.nn.Module):
@@ -195,6 +206,7 @@ def test_both_ends_of_the_clip_are_seen(duration_s, segments):
     means = [(8 * k + 7.5) / 127.5 - 1 for k in range(segments)]
     assert extractor.network.vfeat_extractor.seen == pytest.approx(means, abs=1e-4)
     assert len(extractor.network.afeat_extractor.seen) == segments
+    assert extractor.network.vfeat_extractor.most == extractor.network.afeat_extractor.most == SEGMENTS_AT_ONCE
     assert (rows.shape, rows.dtype) == ((2, 21), np.float32)
     assert rows[0, :14] == pytest.approx(means[:14], abs=1e-4)
     assert rows[1, :14] == pytest.approx(means[-14:], abs=1e-4)
@@ -207,3 +219,33 @@ def test_streams_that_start_apart_are_cut_to_what_they_share():
     extractor = SynchformerExtractor(spec=None, network=_Network(), device="cpu")
     extractor.features(clip)
     assert extractor.network.vfeat_extractor.seen[0] == pytest.approx((10 + 7.5) / 127.5 - 1, abs=1e-4)
+
+
+def test_every_frame_is_resized_once(monkeypatch):
+    resized = []
+
+    def spy(frames, side, rule):
+        resized.extend(frames[:, 0, 0, 0].tolist())
+        return pillow_squares(frames, side, rule)
+
+    monkeypatch.setattr(synchformer, "pillow_squares", spy)
+    grey = np.broadcast_to(np.arange(200, dtype=np.uint8)[:, None, None, None], (200, 32, 48, 3)).copy()
+    clip = Clip(video=grey, fps=Fraction(25), audio=_signal(8.0)[None], rate_hz=16_000)
+    SynchformerExtractor(spec=None, network=_Network(), device="cpu").features(clip)
+    assert sorted(resized) == list(range(200))
+
+
+@pytest.mark.parametrize(("tower", "shape"), [(MotionFormer, (3, 3, 16, 224, 224)), (Ast, (3, 128, 66))])
+def test_segments_do_not_see_their_neighbours_in_the_batch(tower, shape):
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        network = tower()
+    blocks = network.blocks if tower is MotionFormer else network.encoder.layer
+    del blocks[1:]
+    network = network.to_empty(device="cpu").eval().requires_grad_(False)
+    for value in network.parameters():
+        value.normal_(0, 0.02)
+    x = torch.randn(shape)
+    together, alone = network(x), torch.cat([network(one[None]) for one in x])
+    assert float((together - alone).abs().max()) <= 1e-5 * float(alone.abs().max())
+    assert float((together[0] - together[1]).abs().max()) > 1e-2 * float(alone.abs().max())

@@ -13,7 +13,7 @@ from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.catalogue import EXTRACTORS
 from ltx2_eval.extractors.clap import HOP, WINDOW, ClapExtractor, clap_front_end, windows
 from ltx2_eval.extractors.clip_text_video import ClipExtractor, clip_pixels
-from ltx2_eval.extractors.embedding import unit
+from ltx2_eval.extractors.embedding import tokenized, unit
 from ltx2_eval.metrics.alignment import clap_sides, clap_ta, clip_sides, clip_tv
 from ltx2_eval.metrics.base import Subject
 from ltx2_eval.weights.convert import main
@@ -171,9 +171,24 @@ def test_texts_differ_and_do_not_depend_on_their_neighbours(request, model):
     together = extractor.text_features(texts)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
     assert np.abs(together[0] - together[1]).max() > 1e-3
-    for text, expected in zip(texts, together, strict=True):
-        np.testing.assert_allclose(extractor.text_features([text])[0], expected, atol=1e-5)
+    with torch.inference_mode():
+        batch = extractor.encode(tokenized(extractor.tokenizer, texts, "cpu")).numpy()
+    np.testing.assert_allclose(together, batch, atol=1e-5)
     assert extractor.num_truncated(texts) == 1
+
+
+@pytest.mark.parametrize("model", ["clip_model", "clap_model"])
+def test_a_text_is_encoded_once_whatever_stands_beside_it(request, model, monkeypatch):
+    """As several metrics and every seed of a prompt ask for it."""
+    extractor, encoded = request.getfixturevalue(model), []
+    encode = extractor.encode
+    monkeypatch.setattr(extractor, "encode", lambda inputs: encoded.append(len(inputs["input_ids"])) or encode(inputs))
+    first = extractor.text_features(["thunder rolls", "a door"])
+    again = extractor.text_features(["a door", "thunder rolls", "a door"])
+    assert np.array_equal(again, first[[1, 0, 1]])
+    assert encoded == [1, 1]
+    again[:] = 0  # a caller's copy
+    assert np.array_equal(extractor.text_features(["a door"])[0], first[1])
 
 
 def test_unit_takes_tensors_and_objects():

@@ -7,17 +7,15 @@ import numpy as np
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, present
 from ltx2_eval.extractors.embedding import TextTower, check_texts, load_model, load_tokenizer, unit
 from ltx2_eval.extractors.frames import bin_centre_frames
+from ltx2_eval.extractors.pixels import CLIP_MEAN, CLIP_STD, pillow_squares
 
 NUM_FRAMES = 16
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def clip_pixels(frame: NDArray[np.uint8], side: int) -> Tensor:
@@ -30,13 +28,8 @@ def clip_pixels(frame: NDArray[np.uint8], side: int) -> Tensor:
     Returns:
         (3, side, side) float32.
     """
-    height, width = frame.shape[:2]
-    short = min(height, width)
-    size = (width * side // short, height * side // short)
-    image = Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC)
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    pixels = torch.from_numpy(np.asarray(image.crop((left, top, left + side, top + side)), dtype=np.float32)) / 255
-    return rearrange((pixels - torch.tensor(_MEAN)) / torch.tensor(_STD), "h w c -> c h w")
+    pixels = torch.from_numpy(pillow_squares(frame[None], side, "down")).float() / 255
+    return rearrange((pixels - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD), "1 h w c -> c h w")
 
 
 class ClipExtractor(TextTower):

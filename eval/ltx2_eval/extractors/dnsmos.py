@@ -24,6 +24,8 @@ RATE_HZ = 16_000
 WINDOW = 144_160
 """9.01 s."""
 LEAST_S = 0.5
+WINDOWS_AT_ONCE = 4
+"""The widest layer takes 75 MB a window."""
 SCORES = ("sig", "bak", "ovrl", "p808")
 _HOP_S = 1
 _FRAMES, _STEP = 900, 160
@@ -174,12 +176,13 @@ class DnsmosExtractor:
             NotApplicable: no sound, or less than 0.5 s.
         """
         windows = dnsmos_windows(mono(clip, RATE_HZ, LEAST_S))
-        rows = [self._scores(window) for window in windows]
-        return torch.stack(rows).cpu().numpy()
+        parts = (windows[first : first + WINDOWS_AT_ONCE] for first in range(0, len(windows), WINDOWS_AT_ONCE))
+        return torch.cat([self._scores(part) for part in parts]).cpu().numpy()
 
-    def _scores(self, window: NDArray[np.float32]) -> Tensor:
+    def _scores(self, windows: NDArray[np.float32]) -> Tensor:
+        mels = np.stack([p808_mel(window) for window in windows])
         with torch.inference_mode():
-            raw = self.p835(torch.from_numpy(window)[None].to(self.device))[0]
-            p808 = self.p808(torch.from_numpy(p808_mel(window))[None].to(self.device))[0]
+            raw = self.p835(torch.from_numpy(windows).to(self.device))
+            p808 = self.p808(torch.from_numpy(mels).to(self.device))
         square, linear, constant = torch.tensor(_CALIBRATION, device=self.device).T
-        return torch.cat([square * raw**2 + linear * raw + constant, p808])
+        return torch.cat([square * raw**2 + linear * raw + constant, p808], dim=1)

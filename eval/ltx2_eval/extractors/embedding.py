@@ -1,5 +1,6 @@
 """What CLIP and CLAP share: a model and a tokenizer from a local folder, checked, and unit-length embeddings."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,10 @@ def check_texts(text_features: Callable[[Sequence[str]], NDArray[np.float32]], f
         raise DamagedError(f"{folder}: the model gives {_PROBES[0]!r} and {_PROBES[1]!r} one embedding; pull it again")
 
 
-def tokenized(tokenizer: Any, texts: Sequence[str], device: str) -> tuple[dict[str, Tensor], int]:
-    """Token ids of each text padded to 77, and how many texts were cut at that length."""
-    lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]]
+def tokenized(tokenizer: Any, texts: Sequence[str], device: str) -> dict[str, Tensor]:
+    """Token ids of each text, cut and padded to 77, and which of them are text: (len(texts), 77) both."""
     batch = tokenizer(list(texts), padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-    inputs = {key: batch[key].to(device) for key in ("input_ids", "attention_mask")}
-    return inputs, sum(length > MAX_TOKENS for length in lengths)
+    return {key: batch[key].to(device) for key in ("input_ids", "attention_mask")}
 
 
 def unit(output: Any) -> Tensor:
@@ -108,8 +107,31 @@ def unit(output: Any) -> Tensor:
     return F.normalize(embedding.float(), dim=-1)
 
 
+class OncePerText:
+    """Embeddings of texts, each encoded once and alone: neither its neighbours nor what was asked before change a bit.
+
+    Several metrics and all seeds of a prompt ask for the same sentences.
+
+    Args:
+        encode: a text -> (d,).
+        most: texts to remember, the last asked for.
+
+    >>> calls = []
+    >>> embedded = OncePerText(lambda text: calls.append(text) or np.full(2, len(text), np.float32))
+    >>> embedded(["rain", "a dog", "rain"])[:, 0].tolist(), calls
+    ([4.0, 5.0, 4.0], ['rain', 'a dog'])
+    """
+
+    def __init__(self, encode: Callable[[str], NDArray[np.float32]], most: int = 10_000) -> None:
+        self._encoded = functools.lru_cache(most)(encode)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), d)."""
+        return np.stack([self._encoded(text) for text in texts])
+
+
 class TextTower:
-    """The sentences' side of CLIP and CLAP; a subclass brings the model, its tokenizer and the device."""
+    """The sentences' side of an extractor; a subclass brings the tokenizer, the device, and a model or `encode`."""
 
     model: Any
     tokenizer: Any
@@ -117,10 +139,21 @@ class TextTower:
 
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(len(texts), d) embeddings of unit length; texts are cut at 77 tokens."""
-        inputs, _ = tokenized(self.tokenizer, texts, self.device)
-        with torch.inference_mode():
-            return unit(self.model.get_text_features(**inputs)).cpu().numpy()
+        return self._embedded(texts)
 
     def num_truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than the 77 tokens that the network reads."""
-        return tokenized(self.tokenizer, texts, "cpu")[1]
+        return sum(len(ids) > MAX_TOKENS for ids in self.tokenizer(list(texts))["input_ids"])
+
+    def encode(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Token ids and attention mask, both (b, 77) -> (b, d) of unit length."""
+        return unit(self.model.get_text_features(**inputs))
+
+    @functools.cached_property
+    def _embedded(self) -> OncePerText:
+        return OncePerText(self._of_text)
+
+    def _of_text(self, text: str) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            row: NDArray[np.float32] = self.encode(tokenized(self.tokenizer, [text], self.device))[0].cpu().numpy()
+        return row

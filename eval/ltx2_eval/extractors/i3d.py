@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.frames import centred_frames
 from ltx2_eval.extractors.network import NetworkExtractor
+from ltx2_eval.extractors.pixels import centred, cut, interpolated, scaled
 
 LEAST_FRAMES = 9
 """Fewer leave less than the two time steps that the last pooling joins."""
@@ -180,13 +181,9 @@ def centre_crop_224(frames: NDArray[np.uint8]) -> Tensor:
     Returns:
         (3, f, 224, 224) float32 in -1..1.
     """
-    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
-    height, width = x.shape[2:]
-    short = min(height, width)
-    size = (-(-height * SIDE // short), -(-width * SIDE // short))
-    x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=False)
-    top, left = (size[0] - SIDE) // 2, (size[1] - SIDE) // 2
-    return rearrange(x[:, :, top : top + SIDE, left : left + SIDE], "f c h w -> c f h w") / 127.5 - 1
+    size = scaled(*frames.shape[1:3], SIDE, "up")
+    x = interpolated(frames, size, "bilinear")
+    return rearrange(cut(x, centred(size, SIDE, "down"), SIDE), "f c h w -> c f h w") / 127.5 - 1
 
 
 class I3dExtractor(NetworkExtractor[I3d]):

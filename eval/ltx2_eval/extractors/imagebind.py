@@ -10,15 +10,23 @@ import torch
 from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import ExtractorSpec, NotApplicable, present
-from ltx2_eval.extractors.embedding import check_texts, load_tokenizer, tokenized
+from ltx2_eval.extractors.embedding import TextTower, check_texts, load_tokenizer
 from ltx2_eval.extractors.frames import frames_at
 from ltx2_eval.extractors.imagebind_net import MEL_FRAMES, SIDE, VOCABULARY, ImageBind
 from ltx2_eval.extractors.network import blank
-from ltx2_eval.extractors.pixels import CLIP_MEAN, CLIP_STD, bicubic_224, normalised
+from ltx2_eval.extractors.pixels import (
+    CLIP_MEAN,
+    CLIP_STD,
+    bicubic_224,
+    centred,
+    cut,
+    interpolated,
+    normalised,
+    scaled,
+)
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.sync_spectra import RATE_HZ, kaldi_fbank
 from ltx2_eval.weights.safe import load_strict, read_state
@@ -27,6 +35,7 @@ PIECE_S = 2.0
 VIDEO_PIECES, SOUND_PIECES = 5, 3
 LEAST_S = 0.1
 JAVIS_HOP_S = 0.5
+WINDOWS_AT_ONCE = 16
 _MEAN, _STD = -4.268, 9.138
 
 
@@ -42,20 +51,21 @@ def three_crops(frames: NDArray[np.uint8], *, bicubic: bool = False) -> Tensor:
         frames: of any size.
         bicubic: resize by antialiased bicubic interpolation, as av-benchmark does; else bilinear without, as ImageBind.
     """
-    height, width = frames.shape[1:3]
-    short = min(height, width)
-    size = (height * SIDE // short, width * SIDE // short)
-    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
+    size = scaled(*frames.shape[1:3], SIDE)
     if bicubic:
-        x = F.interpolate(x, size, mode="bicubic", align_corners=False, antialias=True).round().clamp(0, 255)
+        x = interpolated(frames, size, "bicubic", antialias=True, whole=True)
     else:
-        x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        x = interpolated(frames, size, "bilinear")
     x = normalised(x, CLIP_MEAN, CLIP_STD)
-    spare = (size[0] - SIDE, size[1] - SIDE)
-    places = [(0, 0), (-(-spare[0] // 2), -(-spare[1] // 2)), spare]
-    return torch.stack(
-        [rearrange(x[:, :, top : top + SIDE, left : left + SIDE], "f c h w -> c f h w") for top, left in places]
-    )
+    places = [(0, 0), centred(size, SIDE, "up"), (size[0] - SIDE, size[1] - SIDE)]
+    return torch.stack([rearrange(cut(x, place, SIDE), "f c h w -> c f h w") for place in places])
+
+
+def _ends(clip: Clip, start_s: float) -> tuple[int, int]:
+    """Index of the first and of the last frame of the 2 s from a moment of the clip on."""
+    times_s = clip.times_s - clip.times_s[0] + 1e-6
+    first, behind = np.searchsorted(times_s, [start_s, start_s + PIECE_S], side="left")
+    return min(int(first), len(times_s) - 1), max(int(first), int(behind) - 1)
 
 
 def sound_mel(samples: NDArray[np.float32]) -> Tensor:
@@ -65,7 +75,7 @@ def sound_mel(samples: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy((padded - _MEAN) / _STD)[None]
 
 
-class Encoder:
+class Encoder(TextTower):
     """The loaded network with its tokenizer. Remembers the last clip's embeddings: several extractors ask for them."""
 
     def __init__(self, network: ImageBind, tokenizer: Any, device: str) -> None:
@@ -84,17 +94,9 @@ class Encoder:
         if clip.video is None or duration_s is None:
             raise NotApplicable("the clip has no video frame")
         if self._last is None or self._last[0]() is not clip.video:
-            parts = [self._piece(clip, start) for start in piece_starts(duration_s, VIDEO_PIECES)]
-            self._last = weakref.ref(clip.video), torch.cat(parts).mean(dim=0, keepdim=True).cpu().numpy()
+            ends = [_ends(clip, start) for start in piece_starts(duration_s, VIDEO_PIECES)]
+            self._last = weakref.ref(clip.video), self._mean_of_pairs(clip.video, ends, bicubic=False)
         return self._last[1]
-
-    def _piece(self, clip: Clip, start_s: float) -> Tensor:
-        assert clip.video is not None
-        times_s = clip.times_s - clip.times_s[0] + 1e-6
-        first, behind = np.searchsorted(times_s, [start_s, start_s + PIECE_S], side="left")
-        pair = clip.video[[min(first, len(clip.video) - 1), max(first, behind - 1)]]
-        with torch.inference_mode():
-            return self.network.vision(three_crops(pair).to(self.device))
 
     def pairs(self, clip: Clip) -> NDArray[np.float32]:
         """(1, 1024): mean over neighbouring frames at 0.5 Hz, paired, and three crops, as av-benchmark sees a clip.
@@ -107,21 +109,35 @@ class Encoder:
         if count < 2:
             raise NotApplicable(f"{duration_s:.2f} s of video, frames 2 s apart need 4 s")
         frames = frames_at(clip, clip.times_s[0] + np.arange(count) * PIECE_S)
-        with torch.inference_mode():
-            parts = [
-                self.network.vision(three_crops(frames[i : i + 2], bicubic=True).to(self.device))
-                for i in range(count - 1)
-            ]
-        return torch.cat(parts).mean(dim=0, keepdim=True).cpu().numpy()
+        return self._mean_of_pairs(frames, [(i, i + 1) for i in range(count - 1)], bicubic=True)
+
+    def _mean_of_pairs(
+        self, frames: NDArray[np.uint8], pairs: Sequence[tuple[int, int]], *, bicubic: bool
+    ) -> NDArray[np.float32]:
+        """(1, 1024): mean over pairs of frames and three crops of each, five pairs at a time."""
+        rows = []
+        for first in range(0, len(pairs), VIDEO_PIECES):
+            some = pairs[first : first + VIDEO_PIECES]
+            crops = torch.cat([three_crops(frames[list(pair)], bicubic=bicubic) for pair in some])
+            with torch.inference_mode():
+                rows.append(self.network.vision(crops.to(self.device)))
+        return torch.cat(rows).mean(dim=0, keepdim=True).cpu().numpy()
 
     def sound(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """(1, 1024) of mono sound at 16 kHz: mean over three pieces of 2 s."""
         # Up to 2 s all pieces are the same: one stands for them.
         starts = dict.fromkeys(int(start * RATE_HZ) for start in piece_starts(len(waveform) / RATE_HZ, SOUND_PIECES))
-        length = int(PIECE_S * RATE_HZ)
-        mels = torch.stack([sound_mel(waveform[start : start + length]) for start in starts])
-        with torch.inference_mode():
-            return self.network.sound(mels.to(self.device)).mean(dim=0, keepdim=True).cpu().numpy()
+        return self.windows(waveform, list(starts)).mean(axis=0, keepdims=True)
+
+    def windows(self, waveform: NDArray[np.float32], starts: Sequence[int]) -> NDArray[np.float32]:
+        """(len(starts), 1024) of the 2 s of mono sound at 16 kHz from each sample on, sixteen at a time."""
+        length, rows = int(PIECE_S * RATE_HZ), []
+        for first in range(0, len(starts), WINDOWS_AT_ONCE):
+            some = starts[first : first + WINDOWS_AT_ONCE]
+            mels = torch.stack([sound_mel(waveform[start : start + length]) for start in some])
+            with torch.inference_mode():
+                rows.append(self.network.sound(mels.to(self.device)).cpu().numpy())
+        return np.concatenate(rows)
 
     def stills(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(f, 1024): every frame as a still picture, short side by bicubic interpolation, centre crop."""
@@ -132,11 +148,9 @@ class Encoder:
                 rows.append(self.network.vision(torch.stack([pixels, pixels], dim=2)).cpu().numpy())
         return np.concatenate(rows)
 
-    def text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(len(texts), 1024) of unit length; texts are cut at 77 tokens."""
-        inputs, _ = tokenized(self.tokenizer, texts, self.device)
-        with torch.inference_mode():
-            return self.network.text(inputs["input_ids"]).cpu().numpy()
+    def encode(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Token ids (b, 77) -> (b, 1024) of unit length."""
+        return self.network.text(inputs["input_ids"])
 
 
 _encoders: "weakref.WeakValueDictionary[tuple[Path, str], Encoder]" = weakref.WeakValueDictionary()
@@ -153,7 +167,7 @@ def load_encoder(weights: Path, device: str) -> Encoder:
         network = blank(ImageBind)
         load_strict(network, read_state(weights / "model.safetensors"), str(weights))
         found = Encoder(network, load_tokenizer(weights, VOCABULARY), device)
-        check_texts(found.text, weights)
+        check_texts(found.text_features, weights)
         _encoders[weights, device] = found
     return found
 
@@ -177,11 +191,11 @@ class _ImageBindExtractor:
 
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(len(texts), 1024) embeddings of unit length."""
-        return self.encoder.text(texts)
+        return self.encoder.text_features(texts)
 
     def num_truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than the 77 tokens that the network reads."""
-        return tokenized(self.encoder.tokenizer, texts, "cpu")[1]
+        return self.encoder.num_truncated(texts)
 
 
 class ImageBindVideoExtractor(_ImageBindExtractor):
@@ -246,10 +260,8 @@ class ImageBindStillsExtractor(_ImageBindExtractor):
         waveform = mono(clip, RATE_HZ, LEAST_S)
         if clip.video is None or not len(clip.video):
             raise NotApplicable("the clip has no video frame")
-        length = int(PIECE_S * RATE_HZ)
-        starts = [int(start * RATE_HZ) for start in window_starts(clip)]
-        windows = [self.encoder.sound(waveform[start : start + length]) for start in starts]
-        return np.concatenate([self.encoder.stills(clip.video), self.encoder.sound(waveform), *windows])
+        windows = self.encoder.windows(waveform, [int(start * RATE_HZ) for start in window_starts(clip)])
+        return np.concatenate([self.encoder.stills(clip.video), self.encoder.sound(waveform), windows])
 
 
 def window_starts(clip: Clip) -> list[float]:

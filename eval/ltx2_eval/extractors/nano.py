@@ -4,6 +4,7 @@ Trained by `ltx2_eval.nano` on the procedural world and bundled. They know that 
 comparable with each other and with nothing else.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors.embedding import OncePerText
 from ltx2_eval.extractors.frames import frames_at
 from ltx2_eval.extractors.network import NetworkExtractor
 from ltx2_eval.nano.towers import FPS, MAX_TOKENS, RATE_HZ, SIDE_PX, SyncTower, Towers, count_tokens
@@ -34,8 +36,16 @@ class _NanoTowers(NetworkExtractor[Towers]):
 
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(len(texts), 128) embeddings of unit length; texts are cut at 112 tokens."""
+        return self._embedded(texts)
+
+    @functools.cached_property
+    def _embedded(self) -> OncePerText:
+        return OncePerText(self._of_text)
+
+    def _of_text(self, text: str) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return self.network.embed_text(texts).cpu().numpy()
+            row: NDArray[np.float32] = self.network.embed_text([text])[0].cpu().numpy()
+        return row
 
     def num_truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than the 112 tokens that the network reads."""

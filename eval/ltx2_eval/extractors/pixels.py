@@ -15,15 +15,59 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def scaled(height: int, width: int, side: int, rule: Literal["down", "up"] = "down") -> tuple[int, int]:
+    """Height and width with the shorter of them `side`, the other in proportion and rounded by the rule."""
+    short = min(height, width)
+    up = short - 1 if rule == "up" else 0
+    return (height * side + up) // short, (width * side + up) // short
+
+
+def centred(size: tuple[int, int], side: int, rule: Literal["down", "up", "even"]) -> tuple[int, int]:
+    """Top and left of the middle square of a picture, half pixels rounded by the rule.
+
+    "down" as CLIP and FVD do, "up" as ImageBind does, "even" to the even one as Python and torchvision do.
+    """
+    spare = size[0] - side, size[1] - side
+    if rule == "even":
+        return round(spare[0] / 2), round(spare[1] / 2)
+    return (spare[0] + (rule == "up")) // 2, (spare[1] + (rule == "up")) // 2
+
+
+def cut(pictures: Tensor, place: tuple[int, int], side: int) -> Tensor:
+    """The square of (..., h, w) whose corner is at (top, left)."""
+    top, left = place
+    return pictures[..., top : top + side, left : left + side]
+
+
+def interpolated(
+    frames: NDArray[np.uint8],
+    size: tuple[int, int],
+    mode: Literal["bilinear", "bicubic"],
+    *,
+    antialias: bool = False,
+    whole: bool = False,
+) -> Tensor:
+    """Resize by torch: (f, h, w, 3) uint8 -> (f, 3, *size) floats, `whole` ones as torchvision makes of bytes.
+
+    Bicubic interpolation overshoots; only `whole` values are clipped to 0..255.
+    """
+    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
+    x = F.interpolate(x, size, mode=mode, align_corners=False, antialias=antialias)
+    return x.round().clamp(0, 255) if whole else x
+
+
+def pillow_squares(frames: NDArray[np.uint8], side: int, rule: Literal["down", "even"]) -> NDArray[np.uint8]:
+    """Short side by Pillow's antialiased bicubic interpolation, centre crop: (f, h, w, 3) -> (f, side, side, 3)."""
+    size = scaled(*frames.shape[1:3], side)
+    top, left = centred(size, side, rule)
+    box = (left, top, left + side, top + side)
+    images = (Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC).crop(box) for frame in frames)
+    return np.stack([np.asarray(image) for image in images])
+
+
 def bicubic_224(frames: NDArray[np.uint8]) -> Tensor:
     """Short side to 224 by antialiased bicubic interpolation, centre crop: (f, h, w, 3) uint8 -> (f, 3, 224, 224)."""
-    height, width = frames.shape[1:3]
-    short = min(height, width)
-    size = (width * SIDE // short, height * SIDE // short)
-    left, top = round((size[0] - SIDE) / 2), round((size[1] - SIDE) / 2)
-    box = (left, top, left + SIDE, top + SIDE)
-    images = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC).crop(box)) for frame in frames]
-    return rearrange(torch.from_numpy(np.stack(images)), "f h w c -> f c h w").float()
+    return rearrange(torch.from_numpy(pillow_squares(frames, SIDE, "even")), "f h w c -> f c h w").float()
 
 
 def short_side_224(frames: NDArray[np.uint8], mode: Literal["bilinear", "bicubic"], *, crop: bool) -> Tensor:
@@ -37,15 +81,9 @@ def short_side_224(frames: NDArray[np.uint8], mode: Literal["bilinear", "bicubic
     Returns:
         (f, 3, h', w'), the shorter of h' and w' 224.
     """
-    height, width = frames.shape[1:3]
-    short = min(height, width)
-    size = (height * SIDE // short, width * SIDE // short)
-    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
-    x = F.interpolate(x, size, mode=mode, align_corners=False, antialias=False).round().clamp(0, 255)
-    if not crop:
-        return x
-    top, left = round((size[0] - SIDE) / 2), round((size[1] - SIDE) / 2)
-    return x[:, :, top : top + SIDE, left : left + SIDE]
+    size = scaled(*frames.shape[1:3], SIDE)
+    x = interpolated(frames, size, mode, whole=True)
+    return cut(x, centred(size, SIDE, "even"), SIDE) if crop else x
 
 
 def squashed(frames: NDArray[np.uint8], side: int, mode: Literal["bilinear", "bicubic"]) -> Tensor:
@@ -53,8 +91,7 @@ def squashed(frames: NDArray[np.uint8], side: int, mode: Literal["bilinear", "bi
 
     Bicubic interpolation overshoots; it is not clipped.
     """
-    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "f h w c -> f c h w").float()
-    return F.interpolate(x, (side, side), mode=mode, align_corners=False, antialias=False)
+    return interpolated(frames, (side, side), mode)
 
 
 def normalised(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

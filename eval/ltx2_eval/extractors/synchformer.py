@@ -1,5 +1,8 @@
 """Synchformer on a clip: how probable each offset between picture and sound is, at both ends of the clip."""
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -10,15 +13,18 @@ from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable
 from ltx2_eval.extractors.frames import frames_from
 from ltx2_eval.extractors.network import NetworkExtractor
-from ltx2_eval.extractors.pixels import bicubic_224
+from ltx2_eval.extractors.pixels import SIDE, pillow_squares
 from ltx2_eval.extractors.sound import mono
 from ltx2_eval.extractors.sync_spectra import RATE_HZ, synchformer_mel
 from ltx2_eval.extractors.synchformer_net import MEL_FRAMES, SEGMENT_FRAMES, SEGMENTS, Synchformer
+
+T = TypeVar("T")
 
 FPS = 25
 STEP_FRAMES = 8
 SEGMENT_SAMPLES = SEGMENT_FRAMES * RATE_HZ // FPS
 STEP_SAMPLES = STEP_FRAMES * RATE_HZ // FPS
+SEGMENTS_AT_ONCE = SEGMENTS // 2
 LEAST_S = ((SEGMENTS - 1) * STEP_FRAMES + SEGMENT_FRAMES) / FPS
 _MEAN, _SPREAD = 4.2677393, 2 * 4.5689974
 
@@ -64,14 +70,9 @@ class SynchformerExtractor(NetworkExtractor[Synchformer]):
         ends = (numbers[:SEGMENTS], numbers[-SEGMENTS:])
         wanted = sorted({*ends[0], *ends[1]})
         with torch.inference_mode():
-            visual = {k: self._visual(frames[k * STEP_FRAMES : k * STEP_FRAMES + SEGMENT_FRAMES]) for k in wanted}
-            heard = {k: self._sound(sound[k * STEP_SAMPLES : k * STEP_SAMPLES + SEGMENT_SAMPLES]) for k in wanted}
-            rows = [
-                self.network.compare(
-                    torch.stack([visual[k] for k in end])[None], torch.stack([heard[k] for k in end])[None]
-                )[0]
-                for end in (ends if ends[0] != ends[1] else ends[:1])
-            ]
+            visual, heard = self._visual(frames, wanted), self._sound(sound, wanted)
+            places = [[wanted.index(k) for k in end] for end in (ends if ends[0] != ends[1] else ends[:1])]
+            rows = [self.network.compare(visual[None, place], heard[None, place])[0] for place in places]
         return torch.stack([rows[0], rows[-1]]).float().cpu().numpy()
 
     def _streams(self, clip: Clip) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -82,9 +83,23 @@ class SynchformerExtractor(NetworkExtractor[Synchformer]):
         start_s = max(float(clip.times_s[0]), clip.audio_start_s)
         return frames_from(clip, start_s, FPS), sound[round((start_s - clip.audio_start_s) * RATE_HZ) :]
 
-    def _visual(self, frames: NDArray[np.uint8]) -> Tensor:
-        pixels = rearrange(bicubic_224(frames), "f c h w -> 1 c f h w") / 127.5 - 1
-        return self.network.vfeat_extractor(pixels.to(self.device))[0]
+    def _visual(self, frames: NDArray[np.uint8], numbers: list[int]) -> Tensor:
+        """(len(numbers), 8, 768) of segments, which share half of their frames: each frame is resized once."""
+        spans = [range(k * STEP_FRAMES, k * STEP_FRAMES + SEGMENT_FRAMES) for k in numbers]
+        small = {i: pillow_squares(frames[i : i + 1], SIDE, "even")[0] for i in {i for span in spans for i in span}}
+        rows = []
+        for some in _few(spans):
+            pixels = torch.from_numpy(np.stack([np.stack([small[i] for i in span]) for span in some]))
+            x = rearrange(pixels, "s f h w c -> s c f h w").float() / 127.5 - 1
+            rows.append(self.network.vfeat_extractor(x.to(self.device)))
+        return torch.cat(rows)
 
-    def _sound(self, samples: NDArray[np.float32]) -> Tensor:
-        return self.network.afeat_extractor(mel_of_segment(samples)[None].to(self.device))[0]
+    def _sound(self, samples: NDArray[np.float32], numbers: list[int]) -> Tensor:
+        """(len(numbers), 6, 768)."""
+        mels = [mel_of_segment(samples[k * STEP_SAMPLES : k * STEP_SAMPLES + SEGMENT_SAMPLES]) for k in numbers]
+        return torch.cat([self.network.afeat_extractor(torch.stack(some).to(self.device)) for some in _few(mels)])
+
+
+def _few(segments: list[T]) -> Iterator[list[T]]:
+    """Half an end of the clip at a time: what the towers hold does not grow with the clip."""
+    return (segments[first : first + SEGMENTS_AT_ONCE] for first in range(0, len(segments), SEGMENTS_AT_ONCE))
