@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ltx2_eval.attempt import attempt
-from ltx2_eval.extractors.base import NotApplicable, NotAvailable, UnusableWeights
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable, UnusableWeights, full_float32
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.base import Declined, MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import implementation, load_sides
@@ -108,7 +108,8 @@ class _Group:
             return (found, None) if found is not None else (None, reason)
         features, sides = found, load_sides(self.entries[0])
         prompt, network = self.judge.prompts.get(record.prompt_id), self.judge.pool.when_used(self.extractor)
-        return attempt("metric", lambda: sides(features, prompt, network))
+        with full_float32():
+            return attempt("metric", lambda: sides(features, prompt, network))
 
     def _again(self, record: ClipRecord) -> NDArray[np.float32]:
         found, reason = self._of_clip(record)
