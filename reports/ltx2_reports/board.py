@@ -152,8 +152,16 @@ def _pareto(comparison: Comparison) -> Drawing | None:
     quality = _quality(comparison)
     if cost is None or quality is None:
         return None
+    names = _names(comparison)
     points = [
-        Point(place=place, x=spent.value, y=cell.interval.value, low=cell.interval.low, high=cell.interval.high)
+        Point(
+            place=place,
+            name=names[place],
+            x=spent.value,
+            y=cell.interval.value,
+            low=cell.interval.low,
+            high=cell.interval.high,
+        )
         for place, (spent, cell) in enumerate(zip(cost.cells, quality.cells, strict=True))
         if spent.value is not None and spent.value > 0 and cell.interval is not None
     ]
@@ -174,6 +182,10 @@ def _pareto(comparison: Comparison) -> Drawing | None:
     )
 
 
+def _names(comparison: Comparison) -> list[str]:
+    return plots.short_names([system.label for system in comparison.systems])
+
+
 def _axis(up: bool) -> str:
     """What stands beside an axis of quality; the metric is named above the drawing."""
     return f"value ({'higher' if up else 'lower'} is better)"
@@ -189,7 +201,7 @@ def _stages(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
     return Drawing(
         title="Where the time goes",
         about="Median seconds of each stage of making a clip.",
-        svg=plots.stage_bars([_short(name) for name in names], seconds),
+        svg=plots.stage_bars(_names(comparison), [_short(name) for name in names], seconds),
         head=("system", *names),
         table=tuple(
             (label, *(format_number(s, None) for s in row)) for label, row in zip(labels, seconds, strict=True)
@@ -216,6 +228,7 @@ def _drift(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
     quality = _quality(comparison)
     if quality is None:
         return None
+    names = _names(comparison)
     days = sorted({run.header.created_at[:10] for run in runs})
     series: dict[str, list[Point]] = {}
     for place, run in enumerate(runs):
@@ -223,6 +236,7 @@ def _drift(comparison: Comparison, runs: Sequence[Run]) -> Drawing | None:
         if cell.interval is not None:
             point = Point(
                 place=place,
+                name=names[place],
                 x=days.index(run.header.created_at[:10]),
                 y=cell.interval.value,
                 low=cell.interval.low,

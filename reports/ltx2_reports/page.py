@@ -1,11 +1,12 @@
 """What the HTML page shows, computed from runs: plots of intervals, run cards, protocols. Raw text."""
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ltx2_reports.cells import Cell
 from ltx2_reports.comparison import Column
-from ltx2_reports.numbers import MISSING_MARK
+from ltx2_reports.numbers import MISSING_MARK, clips_counted, format_number
 from ltx2_reports.records import Run
 
 PLOT_WIDTH = 120
@@ -58,7 +59,7 @@ def _limits(cell: Cell) -> list[float]:
 
 
 def run_cards(run: Run) -> list[Card]:
-    """What made a run: the request, the model, the machine, the packages, the weights."""
+    """What made a run: the request, the model, the machine, its energy, the packages, the weights."""
     spec, environment = run.header.spec, run.header.environment
     shape = spec.clip
     asked = {
@@ -84,10 +85,26 @@ def run_cards(run: Run) -> list[Card]:
         _card("Request", asked),
         _card("Model", spec.model_identity),
         _card("Machine", machine),
+        _card("Energy", _energy(run)),
         _card("Packages", environment.packages),
         _card("Weights (SHA-256)", run.header.weights),
     ]
     return [card for card in cards if card.facts]
+
+
+def _energy(run: Run) -> dict[str, object]:
+    """Of the clips whose energy could be read; nothing where none could."""
+    measured = [(c.ledger.joules, c.ledger.joules_source) for c in run.clips.values() if c.ledger is not None]
+    joules = [value for value, _ in measured if value is not None]
+    if not joules:
+        return {}
+    return {
+        "per clip": f"{format_number(statistics.median(joules), None)} J (median)",
+        "in all": f"{format_number(sum(joules), None)} J",
+        "measured": f"{len(joules)} of {clips_counted(len(run.clips))}",
+        "source": ", ".join(dict.fromkeys(source for value, source in measured if value is not None and source))
+        or None,
+    }
 
 
 def _card(title: str, content: Mapping[str, object]) -> Card:

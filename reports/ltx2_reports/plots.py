@@ -1,9 +1,10 @@
 """Plots by matplotlib as SVG for a page with a strict content policy: no style attributes, the page's own colours.
 
-Systems stand in plots by their number, so that no text of users gets into a drawing.
+Systems stand in plots by a short name (`short_names`), so that no free text of users gets into a drawing.
 """
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LONGEST_NAME = 22
+_PLAIN = re.compile(r"[A-Za-z0-9 _.,()/+-]")
 _INK, _DIM, _RULE, _SHEET = "#010101", "#020202", "#030303", "#040404"
 _SYSTEMS = tuple(f"#0500{place:02x}" for place in range(6))
 _VARIABLES = {
@@ -46,7 +49,9 @@ class Point:
     """A system in a plot of quality against cost, or of a metric over time."""
 
     place: int
-    """Of the system in the comparison, from 0."""
+    """Of the system in the comparison, from 0; decides its colour."""
+    name: str
+    """Of the system, see `short_names`."""
     x: float
     y: float
     low: float | None
@@ -62,8 +67,9 @@ def pareto(points: Sequence[Point], x_label: str, y_label: str, *, up: bool) -> 
         front = pareto_front(points, up=up)
         if len(front) > 1:
             axes.step([p.x for p in front], [p.y for p in front], where="post", color=_DIM, linewidth=1, linestyle="--")
+        middle = math.sqrt(min(p.x for p in points) * max(p.x for p in points))
         for point in points:
-            _dot(axes, point)
+            _dot(axes, point, left=point.x > middle)
         axes.set_xscale("log")
         axes.margins(0.15)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -76,9 +82,10 @@ def pareto(points: Sequence[Point], x_label: str, y_label: str, *, up: bool) -> 
 def pareto_front(points: Sequence[Point], *, up: bool) -> list[Point]:
     """Points that no other beats in both cost and quality, by cost.
 
-    >>> a, b = Point(place=0, x=1, y=3, low=None, high=None), Point(place=1, x=2, y=1, low=None, high=None)
-    >>> [p.place for p in pareto_front([a, b], up=True)], [p.place for p in pareto_front([a, b], up=False)]
-    ([0], [0, 1])
+    >>> a = Point(place=0, name="a", x=1, y=3, low=None, high=None)
+    >>> b = Point(place=1, name="b", x=2, y=1, low=None, high=None)
+    >>> [p.name for p in pareto_front([a, b], up=True)], [p.name for p in pareto_front([a, b], up=False)]
+    (['a'], ['a', 'b'])
     """
     front: list[Point] = []
     for point in sorted(points, key=lambda p: (p.x, -p.y if up else p.y)):
@@ -94,17 +101,18 @@ def over_time(series: Sequence[Sequence[Point]], days: Sequence[str], y_label: s
         for points in series:
             axes.plot([p.x for p in points], [p.y for p in points], color=_colour(points[0].place), linewidth=1.5)
             for point in points:
-                _dot(axes, point)
+                _dot(axes, point, left=point.x > (len(days) - 1) / 2)
         axes.set_xticks(range(len(days)), days)
         axes.margins(0.1)
 
     return _drawn("drift", "", y_label, draw)
 
 
-def stage_bars(stages: Sequence[str], seconds: Sequence[Sequence[float]]) -> Markup:
+def stage_bars(names: Sequence[str], stages: Sequence[str], seconds: Sequence[Sequence[float]]) -> Markup:
     """Median seconds of each stage, one bar of parts per system; colours stand for stages.
 
     Args:
+        names: of the systems, see `short_names`.
         stages: names that our own code gave.
         seconds: for each system, the seconds of each stage.
     """
@@ -119,19 +127,38 @@ def stage_bars(stages: Sequence[str], seconds: Sequence[Sequence[float]]) -> Mar
             axes.barh(places, widths, left=left, height=0.7, label=name, **look)
             left = [start + width for start, width in zip(left, widths, strict=True)]
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
-        axes.set_yticks(range(len(seconds)), [str(place + 1) for place in range(len(seconds))])
+        axes.set_yticks(range(len(seconds)), names)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
 
     return _drawn("stages", "median seconds per clip", "", draw, height=1.6 + 0.45 * len(seconds))
 
 
-def _dot(axes: "Axes", point: Point) -> None:
+def short_names(labels: Sequence[str], most: int = _LONGEST_NAME) -> list[str]:
+    """Labels as a drawing may show them: of a few plain letters, not too long, and all different.
+
+    Where a label has other letters, is too long, or is not told from another, its number in the list stands beside what
+    can be shown, as `2: nano`.
+
+    >>> short_names(["nano", "n<8", "n-8", "a very long name of a system"])
+    ['nano', '2: n8', 'n-8', '4: a very long name o']
+    """
+    plain = ["".join(filter(_PLAIN.fullmatch, label)).strip() for label in labels]
+    fits = [name == label and len(name) <= most for name, label in zip(plain, labels, strict=True)]
+    return [
+        name if fits[k] and plain.count(name) == 1 else f"{k + 1}: {name[: most - 4]}".rstrip(": ")
+        for k, name in enumerate(plain)
+    ]
+
+
+def _dot(axes: "Axes", point: Point, *, left: bool) -> None:
+    """A system with its interval; its name to the left where there is more room."""
     colour = _colour(point.place)
     if point.low is not None and point.high is not None:
         axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=2, solid_capstyle="round")
     axes.plot(point.x, point.y, marker="o", color=colour, markersize=7)
-    axes.annotate(str(point.place + 1), (point.x, point.y), xytext=(7, 5), textcoords="offset points")
+    side = {"xytext": (-7, 5), "ha": "right"} if left else {"xytext": (7, 5), "ha": "left"}
+    axes.annotate(point.name, (point.x, point.y), textcoords="offset points", **side)
 
 
 def _colour(place: int) -> str:

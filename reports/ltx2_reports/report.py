@@ -46,15 +46,17 @@ class ReportFiles:
 class Page:
     """How a page is made, besides what it compares."""
 
-    folder: Path = Path()
-    """Where it will lie."""
     media: Media = "link"
+    """Link clips from where they lie, relative to the page; copy them beside it; or leave them out, so that the page is
+    a single file."""
     media_prompts: int | None = None
-    """Of how many prompts clips are offered; None: of all."""
+    """Of how many prompts, spread over the suite, clips are offered; None: of all."""
     published: tuple[Baseline, ...] = ()
     """Protocols of published figures that stand beside the measured ones."""
     title: str = ""
+    """Heading; empty: the systems' names."""
     is_board: bool = False
+    """Whether it is a leaderboard."""
 
 
 def write_report(
@@ -63,11 +65,7 @@ def write_report(
     *,
     baseline: str | None = None,
     primary: Sequence[str] = (),
-    media: Media = "link",
-    media_prompts: int | None = None,
-    published: Sequence[Baseline] = (),
-    title: str = "",
-    is_board: bool = False,
+    made: Page | None = None,
     exports: Sequence[str] = (),
 ) -> ReportFiles:
     """Write `report.html` (a leaderboard: `index.html`), `table.md`, `.csv`, `.tex` and `references.bib`.
@@ -79,87 +77,99 @@ def write_report(
         out: folder for the files.
         baseline: label of the system from which paired differences are shown.
         primary: ids of the metrics that were declared to decide; they come first.
-        media: link clips from where they lie, relative to `out`; copy them below `out`; or leave them out, so that the
-            page is a single file.
-        media_prompts: offer only the clips of that many prompts, spread over the suite.
-        published: protocols of published figures to show, with `published.csv`.
-        title: heading; empty: the systems' names.
-        is_board: whether it is a leaderboard.
+        made: how the page is made; with published figures `published.csv` is written too.
         exports: forms for other programs, of `exports.FORMATS`.
 
     Raises:
         ValueError: an unknown form, no run, a folder that is no run or is damaged, or an unknown baseline.
     """
+    made = made or Page()
     read = [read_run(folder) for folder in runs]
     comparison = compare(read, baseline=baseline, primary=primary)
-    page_of = Page(
-        folder=out,
-        media=media,
-        media_prompts=media_prompts,
-        published=tuple(published),
-        title=title,
-        is_board=is_board,
-    )
     written = ReportFiles(
-        html=out / ("index.html" if is_board else "report.html"),
+        html=out / ("index.html" if made.is_board else "report.html"),
         markdown=out / "table.md",
         csv=out / "table.csv",
         latex=out / "table.tex",
         bibtex=out / "references.bib",
     )
+    atomic_write(written.html, render_html(comparison, read, made, out))
+    _write_tables(comparison, made.published, written)
+    if made.published:
+        atomic_write(out / "published.csv", published_csv(made.published))
+    write_exports(comparison, out, exports, made.published)
+    return written
+
+
+def _write_tables(comparison: Comparison, published: Sequence[Baseline], written: ReportFiles) -> None:
     tables = [*map(protocol_table, published), *namesake_tables(published)]
-    atomic_write(written.html, render_html(comparison, read, page_of))
     atomic_write(written.markdown, render_markdown(comparison) + published_markdown(tables))
     atomic_write(written.csv, render_csv(comparison))
     atomic_write(written.latex, render_latex(comparison) + published_latex(tables))
     atomic_write(written.bibtex, bibtex(published, (column.metric for column in comparison.columns)))
-    if published:
-        atomic_write(out / "published.csv", published_csv(published))
-    write_exports(comparison, out, exports, published)
-    return written
 
 
-def render_html(comparison: Comparison, runs: Sequence[Run] = (), made: Page | None = None) -> str:
+def render_html(
+    comparison: Comparison, runs: Sequence[Run] = (), made: Page | None = None, folder: Path | None = None
+) -> str:
     """The page as text.
 
     Args:
         comparison: of the runs.
         runs: the same runs in the same order, for run cards, plots and clips; without them only tables are shown.
-        made: where it lies and what else it shows.
+        made: what else it shows, and how.
+        folder: where it will lie; None: here.
     """
     made = made or Page()
+    clips = _clips(comparison, runs, made, folder or Path())
+    content = {**_frame(made), **_tables(comparison), **_drawn(comparison, runs)}
+    content |= {
+        "cards": [(comparison.systems[place], page.run_cards(run)) for place, run in enumerate(runs)],
+        "published": [protocol_table(found) for found in made.published],
+        "namesakes": namesake_tables(made.published),
+        "clips": clips,
+        "clip_text": Markup(clips.text) if clips else "",
+    }
+    return page_environment().get_template("report.html.j2").render(content)
+
+
+def _frame(made: Page) -> dict[str, Any]:
+    """Title, style and scripts, with the digests by which the content policy allows them."""
     style = Markup("".join(map(_template, _STYLES)))
-    clips = _clips(comparison, runs, made)
-    content: dict[str, Any] = {
+    return {
         "style": style,
         "style_hash": _digest(style),
         "scripts": [(Markup(text), _digest(text)) for text in map(_template, _SCRIPTS)],
-        "comparison": comparison,
         "title": made.title,
         "is_board": made.is_board,
-        "board": board.board(comparison),
+    }
+
+
+def _tables(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "comparison": comparison,
         "rows": list(zip(grid.value_rows(comparison), map(page.plots_of, comparison.columns), strict=True)),
+        "plot_width": page.PLOT_WIDTH,
         "differences": grid.difference_rows(comparison),
         "difference_systems": grid.difference_systems(comparison),
         "legend": grid.legend(comparison),
         "footnotes": grid.footnotes(comparison),
         "protocols": [(column, page.protocol_card(column)) for column in comparison.columns],
-        "cards": [(comparison.systems[place], page.run_cards(run)) for place, run in enumerate(runs)],
+    }
+
+
+def _drawn(comparison: Comparison, runs: Sequence[Run]) -> dict[str, Any]:
+    return {
+        "board": board.board(comparison),
         "drawings": board.drawings(comparison, runs),
         "heats": board.heat_maps(comparison, runs),
-        "published": [protocol_table(found) for found in made.published],
-        "namesakes": namesake_tables(made.published),
-        "clips": clips,
-        "clip_text": Markup(clips.text) if clips else "",
-        "plot_width": page.PLOT_WIDTH,
     }
-    return page_environment().get_template("report.html.j2").render(content)
 
 
-def _clips(comparison: Comparison, runs: Sequence[Run], made: Page) -> ClipData | None:
+def _clips(comparison: Comparison, runs: Sequence[Run], made: Page, folder: Path) -> ClipData | None:
     if not any(run.clips for run in runs):
         return None
-    return clip_data(comparison, runs, address_of(made.folder, made.media, made.media_prompts))
+    return clip_data(comparison, runs, address_of(folder, made.media, made.media_prompts))
 
 
 def _template(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ltx2_reports.records import Reason, read_run
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 
 MakeRun = Callable[..., Path]
 pytestmark = pytest.mark.browser
@@ -100,7 +100,7 @@ def test_a_column_head_sorts_by_click_and_by_key_and_says_so(
         for name, value in values.items()
     ]
     page, _, trouble = browsing.open_page(
-        browser, write_report(runs, tmp_path / "out", media="none").html, 1440, "light"
+        browser, write_report(runs, tmp_path / "out", made=Page(media="none")).html, 1440, "light"
     )
     names = "[...document.querySelectorAll('#board-table tbody th')].map(cell => cell.textContent.trim())"
     head = page.locator("#board-table thead th").nth(1)
@@ -121,7 +121,7 @@ def test_a_column_head_sorts_by_click_and_by_key_and_says_so(
 def test_filters_hide_rows_and_prompts(browser: Any, browsing: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
     runs = [make_run(name, system=name, prompts=12) for name in ("nano", "world")]
     page, _, trouble = browsing.open_page(
-        browser, write_report(runs, tmp_path / "out", media="none").html, 1440, "light"
+        browser, write_report(runs, tmp_path / "out", made=Page(media="none")).html, 1440, "light"
     )
     page.locator("input[data-filters='#board-table tbody']").fill("wor")
     assert page.evaluate("[...document.querySelectorAll('#board-table tbody tr')].map(row => row.hidden)") == [
@@ -153,7 +153,7 @@ def test_the_worst_clips_come_first_when_asked(
         prompts=4, seeds=(0,), metrics={"m": {"values": lambda i, s: order[i], "spec": {"direction": "down"}}}
     )
     page, _, trouble = browsing.open_page(
-        browser, write_report([run], tmp_path / "out", media="none").html, 800, "light"
+        browser, write_report([run], tmp_path / "out", made=Page(media="none")).html, 800, "light"
     )
     page.locator("#clip-order").select_option("0")
     assert page.locator("article.prompt h3 a").all_text_contents() == ["p002", "p000", "p003", "p001"]

@@ -9,7 +9,7 @@ import pytest
 
 from ltx2_reports.published import chosen_baselines
 from ltx2_reports.records import Reason, read_run, write_header
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 
 MakeRun = Callable[..., Path]
 pytestmark = pytest.mark.browser
@@ -61,7 +61,9 @@ def board(make_run: MakeRun, tmp_path: Path) -> Path:
         runs.append(make_run(f"r{place}", system=name, prompts=8, metrics=run_facts, failed=("p003-s0",)))
     _categorise(runs)
     chosen = chosen_baselines(["avgen-bench", "t2av-compass"])
-    files = write_report(runs, tmp_path / "out", baseline="nano", published=chosen, media="none", is_board=True)
+    files = write_report(
+        runs, tmp_path / "out", baseline="nano", made=Page(published=chosen, media="none", is_board=True)
+    )
     return files.html
 
 
@@ -172,7 +174,9 @@ def test_the_page_stays_whole(browser: Any, browsing: ModuleType, make_run: Make
     facts = {"prompts": 3, **STRANGE[case]}
     names = facts.pop("systems")
     runs = [make_run(f"r{place}", system=name, **facts) for place, name in enumerate(names)]
-    report = write_report(runs, tmp_path / "out", baseline=names[0] if len(names) > 1 else None, media="none").html
+    report = write_report(
+        runs, tmp_path / "out", baseline=names[0] if len(names) > 1 else None, made=Page(media="none")
+    ).html
     page, requests, trouble = browsing.open_page(browser, report, 390)
     assert page.locator("article.prompt").count() == facts["prompts"]
     for width in (390, 1440):
@@ -186,7 +190,7 @@ def test_the_page_stays_whole(browser: Any, browsing: ModuleType, make_run: Make
 def test_numbers_stand_behind_names_that_run_to_the_left(
     browser: Any, browsing: ModuleType, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    report = write_report([make_run(system="نظام-3", prompts=3)], tmp_path / "out", media="none").html
+    report = write_report([make_run(system="نظام-3", prompts=3)], tmp_path / "out", made=Page(media="none")).html
     page, _, _ = browsing.open_page(browser, report, 1440)
     name = page.locator(".strip bdi").first.bounding_box()
     count = page.locator(".strip li > span:has-text('6 clips')").bounding_box()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ltx2_reports.records import Reason, read_run
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 from ltx2_reports.traces import Trace, write_trace
 
 MakeRun = Callable[..., Path]
@@ -177,7 +177,9 @@ def test_failures_come_first_and_the_worst_clip_is_marked(
         make_run("a", system="a", prompts=5, seeds=(0,), metrics=good),
         make_run("b", system="b", prompts=5, seeds=(0,), metrics=values, failed=("p003-s0",)),
     ]
-    page, _, trouble = browsing.open_page(browser, write_report(runs, tmp_path / "out", media="none").html, 800)
+    page, _, trouble = browsing.open_page(
+        browser, write_report(runs, tmp_path / "out", made=Page(media="none")).html, 800
+    )
     names = page.locator("article.prompt h3 a")
     page.locator("#clip-order").select_option("0")
     assert names.all_text_contents() == ["p003", "p002", "p000", "p001", "p004"]

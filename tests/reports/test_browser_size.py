@@ -57,9 +57,9 @@ def test_it_opens_and_sorts_quickly_and_is_small(
     first = read_run(make_run(prompts=2, seeds=(0,), metrics={f"m{k}": {} for k in range(METRICS)}))
     draw = random.Random(7)
     runs = [_grown(first, place, draw) for place in range(SYSTEMS)]
-    made = Page(folder=tmp_path, media="none", published=chosen_baselines(["all"]), is_board=True)
+    made = Page(media="none", published=chosen_baselines(["all"]), is_board=True)
     report = tmp_path / "index.html"
-    report.write_text(render_html(compare(runs, resamples=2), runs, made))
+    report.write_text(render_html(compare(runs, resamples=2), runs, made, tmp_path))
     assert report.stat().st_size < 1_500_000
     page, _, trouble = browsing.open_page(browser, report, 1440)
     browsing.wait(page, "performance.getEntriesByName('clips').length > 0")
@@ -89,7 +89,7 @@ def test_rounded_values_keep_a_thousandth_of_their_range(
     values = [1.0, 1.25, 2.0, 3.0]
     run = read_run(make_run(prompts=4, seeds=(0,), metrics={"m": {"values": lambda i, s: values[i]}}))
     report = tmp_path / "report.html"
-    report.write_text(render_html(compare([run]), [run], Page(folder=tmp_path, media="none")))
+    report.write_text(render_html(compare([run]), [run], Page(media="none"), tmp_path))
     page, _, _ = browsing.open_page(browser, report, 1440)
     page.evaluate("for (const part of document.querySelectorAll('#clips details')) part.open = true")
     browsing.wait(page, "document.querySelectorAll('#clips dd').length === 4")

@@ -13,7 +13,7 @@ from ltx2_reports.comparison import compare
 from ltx2_reports.latex import render_latex
 from ltx2_reports.published import chosen_baselines
 from ltx2_reports.records import read_run
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 
 MakeRun = Callable[..., Path]
 DOCUMENT = r"""\documentclass{article}
@@ -63,7 +63,7 @@ def test_wide_tables_fit_and_have_all_signs_and_citations(make_run: MakeRun, tmp
         for place in range(6)
     ]
     baseline = "a system of a long name, 0"
-    write_report(runs, tmp_path / "out", baseline=baseline, published=chosen_baselines(["all"]))
+    write_report(runs, tmp_path / "out", baseline=baseline, made=Page(published=chosen_baselines(["all"])))
     log = _compiled(tmp_path / "out")
     assert "Overfull" not in log
     if shutil.which("bibtex") is not None:

@@ -17,7 +17,7 @@ from ltx2_reports.citations import bibtex
 from ltx2_reports.escape import for_html, for_latex, for_markdown
 from ltx2_reports.published import chosen_baselines, namesake_tables, protocol_table
 from ltx2_reports.published_render import published_csv, published_latex, published_markdown
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 
 MakeRun = Callable[..., Path]
 
@@ -49,7 +49,7 @@ def test_five_desync_values_stay_in_five_columns_that_say_why() -> None:
 
 def test_every_form_has_the_five_apart_and_says_why(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [make_run(name, system=name) for name in ("nano", "world")]
-    write_report(runs, tmp_path, published=load_baselines(), exports=("json", "parquet"))
+    write_report(runs, tmp_path, made=Page(published=load_baselines()), exports=("json", "parquet"))
     (family,) = [f for f in json.loads((tmp_path / "table.json").read_text())["namesakes"] if f["family"] == "desync"]
     values = {
         column["protocol"]: column["printed"]["LTX-2"] for column in family["columns"] if "LTX-2" in column["printed"]
@@ -118,7 +118,7 @@ def test_tables_in_markdown_latex_and_csv() -> None:
 def test_bibtex_has_an_entry_per_work_with_authors_and_tables_cite_them(make_run: MakeRun, tmp_path: Path) -> None:
     specs = {"fvd": {"spec": {"source": "Unterthiner et al. 2018"}}, "own": {"spec": {"source": "decoded frames"}}}
     runs = [make_run(name, system=name, metrics=specs) for name in ("a", "b")]
-    write_report(runs, tmp_path, published=load_baselines())
+    write_report(runs, tmp_path, made=Page(published=load_baselines()))
     text, latex = (tmp_path / "references.bib").read_text(), (tmp_path / "table.tex").read_text()
     entries = dict(re.findall(r"^@misc\{([a-z0-9.-]+),\n(.*?)^\}$", text, re.MULTILINE | re.DOTALL))
     assert list(entries) == sorted(entries)
@@ -154,7 +154,7 @@ def test_keys_of_other_scripts_and_commits_stay_apart() -> None:
 
 def test_a_leaderboard_shows_them_apart_and_marked(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [make_run(name, system=name) for name in ("nano", "world")]
-    files = write_report(runs, tmp_path, published=load_baselines(), title="Board", is_board=True)
+    files = write_report(runs, tmp_path, made=Page(published=load_baselines(), title="Board", is_board=True))
     text = files.html.read_text()
     assert files.html.name == "index.html"
     assert "Published, not measured here." in text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 
 FOLDER = Path(__file__).parents[2] / "reports" / "published" / "nano"
 WRITTEN = {"index.html", "table.md", "table.csv", "table.tex", "references.bib", "published.csv", "badge.svg"}
@@ -29,7 +29,7 @@ def test_the_folder_holds_what_the_command_writes() -> None:
 
 def test_its_page_has_todays_style_and_scripts(page: str, make_run: Callable[..., Path], tmp_path: Path) -> None:
     """The policy names the hashes of style and scripts."""
-    today = write_report([make_run()], tmp_path, media="none").html.read_text(encoding="utf-8")
+    today = write_report([make_run()], tmp_path, made=Page(media="none")).html.read_text(encoding="utf-8")
     policies = [set(re.findall(r"sha256-[\w+/=]{44}", text.split("<title>")[0])) for text in (page, today)]
     assert policies[0] == policies[1], WHERE
 

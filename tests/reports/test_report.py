@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import hashlib
 import html.parser
 import io
@@ -22,14 +23,14 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from ltx2_reports import page, summary
+from ltx2_reports import board, page, summary
 from ltx2_reports.clipdata import clip_data
 from ltx2_reports.comparison import Comparison, compare
 from ltx2_reports.latex import render_latex
 from ltx2_reports.media_links import address_of, clip_url
-from ltx2_reports.records import Reason, Run, read_run
+from ltx2_reports.records import Ledger, Reason, Run, read_run
 from ltx2_reports.render import render_csv, render_markdown, render_terminal
-from ltx2_reports.report import Page, render_html, write_report
+from ltx2_reports.report import render_html, write_report
 
 MakeRun = Callable[..., Path]
 FIELDS = ("system", "prompt", "model", "suite", "platform", "title", "reason", "warning")
@@ -122,7 +123,7 @@ def _shapes(runs: list[Run]) -> dict[str, Any]:
 
 
 def _page(comparison: Comparison, runs: list[Run]) -> str:
-    return render_html(comparison, runs, Page(folder=runs[0].folder))
+    return render_html(comparison, runs, folder=runs[0].folder)
 
 
 def _data(comparison: Comparison, runs: list[Run], folder: Path | None = None) -> dict[str, Any]:
@@ -280,13 +281,14 @@ REBUILD = """
 import sys
 from pathlib import Path
 from ltx2_reports.published import chosen_baselines
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 from ltx2_reports.summary import write_summary
 runs = [Path(name) for name in sys.argv[2:]]
 write_report(runs, Path(sys.argv[1]), baseline="b", primary=("offset",))
 forms = ("json", "model-index", "badge")
 chosen = chosen_baselines(["avgen-bench", "t2av-compass"])
-write_report(runs, Path(sys.argv[1]), baseline="b", media="none", published=chosen, is_board=True, exports=forms)
+made = Page(media="none", published=chosen, is_board=True)
+write_report(runs, Path(sys.argv[1]), baseline="b", made=made, exports=forms)
 write_summary(runs[0])
 """
 
@@ -323,3 +325,36 @@ def test_write_report_says_what_it_wrote_and_refuses_what_is_no_run(make_run: Ma
         assert path.parent == tmp_path / "a" / "b"
     with pytest.raises(ValueError, match="is not a run folder"):
         write_report([tmp_path], tmp_path / "out")
+
+
+def test_plots_name_systems_and_show_no_free_text(make_run: MakeRun) -> None:
+    runtime = {"spec": {"direction": "down", "unit": "s", "needs": ("runtime",)}}
+    labels = ["nano", "n8", "bad </text><script>"]
+    runs = [
+        read_run(make_run(f"r{k}", system=label, metrics={"m": {}, "runtime.generate_s": runtime}))
+        for k, label in enumerate(labels)
+    ]
+    drawings = {drawing.title: drawing.svg for drawing in board.drawings(compare(runs), runs)}
+    assert drawings.keys() == {"Quality against cost", "Where the time goes"}
+    for svg in drawings.values():
+        texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+        assert {"nano", "n8", "3: bad /textscript"} <= set(texts)
+        assert "<script" not in svg
+
+
+def test_a_run_that_measured_its_energy_shows_it(make_run: MakeRun) -> None:
+    run = read_run(make_run(prompts=3, seeds=(0,)))
+    assert "Energy" not in {card.title for card in page.run_cards(run)}
+    spent = dict(zip(run.clips, (10.0, 30.0, None), strict=True))
+    ledgers = {
+        sample: Ledger(cold=False, seconds=1.0, joules=joules, joules_source="NVML" if joules else None)
+        for sample, joules in spent.items()
+    }
+    measured = {sample: clip.model_copy(update={"ledger": ledgers[sample]}) for sample, clip in run.clips.items()}
+    card = next(c for c in page.run_cards(dataclasses.replace(run, clips=measured)) if c.title == "Energy")
+    assert {fact.name: fact.value for fact in card.facts} == {
+        "per clip": "20 J (median)",
+        "in all": "40 J",
+        "measured": "2 of 3 clips",
+        "source": "NVML",
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from ltx2_eval.commands.options import Given
-from ltx2_eval.commands.show import Extras, show_report
+from ltx2_eval.commands.show import show_report
 from ltx2_eval.console import note
 from ltx2_eval.runner import is_run
 from ltx2_reports.cells import clips_asked
@@ -13,6 +13,7 @@ from ltx2_reports.exports import known_formats
 from ltx2_reports.media_links import Media
 from ltx2_reports.published import chosen_baselines
 from ltx2_reports.records import RECORDS_FILE, RUN_FILE, Run, ends_unfinished, read_run
+from ltx2_reports.report import Page
 from ltx2_reports.store import DamagedError
 
 _NAMED = 3
@@ -20,13 +21,17 @@ _NAMED = 3
 
 def report_command(given: Given) -> None:
     """Table and HTML of several runs."""
-    show_report(_read(given), Path(given.out).expanduser(), given, _extras(given, ()))
+    _show(given, _page(given, ()))
 
 
 def leaderboard_command(given: Given) -> None:
     """The page over many runs and the published figures."""
-    extras = replace(_extras(given, ("all",)), title=given.title, is_board=True)
-    show_report(_read(given), Path(given.out).expanduser(), given, extras)
+    _show(given, replace(_page(given, ("all",)), title=given.title, is_board=True))
+
+
+def _show(given: Given, made: Page) -> None:
+    exports = known_formats(given.export or ())
+    show_report(_read(given), Path(given.out).expanduser(), given, made, exports)
 
 
 def _read(given: Given) -> list[Run]:
@@ -65,15 +70,14 @@ def _or(paths: list[Path]) -> str:
     return " or ".join(map(str, paths[:_NAMED])) + (f" (and {len(paths) - _NAMED} more)" if len(paths) > _NAMED else "")
 
 
-def _extras(given: Given, default: tuple[str, ...]) -> Extras:
+def _page(given: Given, default: tuple[str, ...]) -> Page:
     if given.media not in get_args(Media):
         raise ValueError(f"--media {given.media!r}: expected one of {', '.join(get_args(Media))}")
     names = tuple(given.published or default)
-    return Extras(
+    return Page(
         media=given.media,
         media_prompts=given.media_prompts,
         published=chosen_baselines([name for name in names if name != "none"]),
-        exports=known_formats(given.export or ()),
     )
 
 

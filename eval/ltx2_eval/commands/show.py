@@ -5,34 +5,22 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ltx2_benchmarks.baselines import Baseline
 from ltx2_eval.commands.options import Given
 from ltx2_eval.console import note
 from ltx2_eval.metrics.catalogue import HEADLINES, PRIMARY
 from ltx2_reports.comparison import compare
 from ltx2_reports.escape import for_json, for_terminal
-from ltx2_reports.media_links import Media
 from ltx2_reports.records import Run, ValueRecord
 from ltx2_reports.render import render_terminal
-from ltx2_reports.report import write_report
+from ltx2_reports.report import Page, write_report
 from ltx2_reports.summary import summarise
 
 _PIPE_WIDTH = 120
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Extras:
-    """What a report holds besides the runs' tables."""
-
-    media: Media = "link"
-    media_prompts: int | None = None
-    published: tuple[Baseline, ...] = ()
-    exports: tuple[str, ...] = ()
-    title: str = ""
-    is_board: bool = False
-
-
-def show_report(runs: Sequence[Run], out: Path, given: Given, extras: Extras | None = None) -> None:
+def show_report(
+    runs: Sequence[Run], out: Path, given: Given, made: Page | None = None, exports: Sequence[str] = ()
+) -> None:
     """Write tables and report below `out`, print the table (or JSON) and where the report is.
 
     Raises:
@@ -45,18 +33,8 @@ def show_report(runs: Sequence[Run], out: Path, given: Given, extras: Extras | N
     )
     if given.get("strict"):
         compare(runs, baseline=view.baseline, primary=view.primary).require_one_protocol_per_metric()
-    extras = extras or Extras()
     files = write_report(
-        [run.folder for run in runs],
-        out,
-        baseline=view.baseline,
-        primary=view.primary,
-        media=extras.media,
-        media_prompts=extras.media_prompts,
-        published=extras.published,
-        title=extras.title,
-        is_board=extras.is_board,
-        exports=extras.exports,
+        [run.folder for run in runs], out, baseline=view.baseline, primary=view.primary, made=made, exports=exports
     )
     if given.json:
         print(for_json({"report": str(files.html), "systems": [summarise(run) for run in runs]}))
