@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from ltx2_eval.extractors.base import arithmetic
+from ltx2_eval.extractors.base import NotAvailable, arithmetic
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.libraries import libraries_of
 from ltx2_eval.media import decoder_id
 from ltx2_eval.metrics.base import MetricEntry
+from ltx2_eval.metrics.catalogue import program_settings
 from ltx2_reports.records import PromptRef, Protocol, ReferenceRef, RunHeader, Scalar
 
 
@@ -33,7 +34,7 @@ def protocol_of(
         reference=reference.label if reference else None,
         suite=header.spec.suite.label,
         n=n,
-        settings={**entry.settings, **_timing_settings(entry, header)},
+        settings={**entry.settings, **_timing_settings(entry, header), **_program(entry)},
         arithmetic=arithmetic(pool.device) if spec else None,
         libraries=libraries_of(entry.implementation, spec.implementation if spec else None),
         text=_origin(entry.text, header.spec.prompts) if entry.text else None,
@@ -47,6 +48,13 @@ def _origin(field: str, prompts: Sequence[PromptRef]) -> str:
         return field
     cut = "quotes in text" if field == "speech" else "text without quotes"
     return f"{field} of {given} of {len(prompts)} prompts, else {cut}" if given else cut
+
+
+def _program(entry: MetricEntry) -> dict[str, Scalar]:
+    try:
+        return program_settings(entry)
+    except NotAvailable:  # told again where the value is computed
+        return {}
 
 
 def _timing_settings(entry: MetricEntry, header: RunHeader) -> dict[str, Scalar]:

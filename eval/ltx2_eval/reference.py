@@ -72,6 +72,20 @@ class Reference:
         pairs = [[clip.sample, self.hashes[index]] for clip, index in zip(clips, self._partners(clips), strict=True)]
         return self.ref.model_copy(update={"sha256": canonical_hash([self.ref.sha256, sorted(pairs)])})
 
+    @functools.cached_property
+    def named_ref(self) -> ReferenceRef:
+        """The set as records of clip metrics name it: which file has which name counts too."""
+        names = sorted([path.stem, sha256] for path, sha256 in zip(self.files, self.hashes, strict=True))
+        return self.ref.model_copy(update={"sha256": canonical_hash(names)})
+
+    def partner(self, clip: ClipRecord) -> Path:
+        """The file that is named after a clip: its sample or its prompt.
+
+        Raises:
+            NotApplicable: there is none.
+        """
+        return self.files[self._partners([clip])[0]]
+
     def _partners(self, clips: Sequence[ClipRecord]) -> list[int]:
         """Which file each clip is compared with."""
         named = {path.stem: index for index, path in enumerate(self.files)}

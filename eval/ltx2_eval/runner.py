@@ -141,7 +141,8 @@ def is_run(folder: Path) -> bool:
 def _score(recorder: Recorder, scoring: ScoringPlan, progress: Progress) -> None:
     device = scoring.pool.device
     cache = FeatureCache(recorder.folder / FEATURES_FOLDER, device)
-    judge = judge_of(recorder.run.header, scoring.entries, scoring.pool, cache, prompts_of(recorder.run.header.spec))
+    header = recorder.run.header
+    judge = judge_of(header, scoring.entries, scoring.pool, cache, prompts_of(header.spec), scoring.reference)
     score_clips(recorder, judge, progress)
     score_corpora(recorder, judge)
     score_sets(recorder, judge, scoring.reference, FeatureCache(cache_root() / FEATURES_FOLDER, device))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ltx2_benchmarks.suite import Prompt
 from ltx2_eval.attempt import attempt
 from ltx2_eval.clip import Clip
-from ltx2_eval.extractors.base import NotApplicable, full_float32
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable, full_float32
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.generate import Progress
@@ -24,8 +24,9 @@ from ltx2_eval.metrics.base import MetricEntry, Outcome, Subject
 from ltx2_eval.metrics.catalogue import clip_metric
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
+from ltx2_eval.reference import AnyReference, Reference
 from ltx2_eval.traces import trace_of
-from ltx2_reports.records import ClipRecord, Protocol, Reason, RunHeader, ValueRecord
+from ltx2_reports.records import ClipRecord, Protocol, Reason, ReferenceRef, RunHeader, ValueRecord
 from ltx2_reports.store import file_hash
 from ltx2_reports.traces import read_trace, write_trace
 
@@ -43,6 +44,8 @@ class Judge:
     """By prompt id; a clip whose prompt is not here is judged without one."""
     protocols: Mapping[str, Protocol]
     """Of each clip metric, by metric id."""
+    reference: AnyReference | None = None
+    """Where clip metrics that need one find the clip of the same name."""
     without: dict[tuple[str, str], Reason] = field(default_factory=dict)
     """Why features cannot be had, by hash of the clip and extractor: not tried again, nor decoded for, in this run."""
 
@@ -53,10 +56,21 @@ def judge_of(
     pool: ExtractorPool,
     cache: FeatureCache,
     prompts: Mapping[str, Prompt],
+    reference: AnyReference | None = None,
 ) -> Judge:
     """A judge for the clips of one run, with the protocols that hold here and now."""
-    protocols = {entry.spec.id: protocol_of(entry, header, pool) for entry in entries if entry.spec.level == "clip"}
-    return Judge(entries=entries, pool=pool, cache=cache, prompts=prompts, protocols=protocols)
+    protocols = {
+        entry.spec.id: protocol_of(entry, header, pool, reference=_named(entry, reference))
+        for entry in entries
+        if entry.spec.level == "clip"
+    }
+    return Judge(entries=entries, pool=pool, cache=cache, prompts=prompts, protocols=protocols, reference=reference)
+
+
+def _named(entry: MetricEntry, reference: AnyReference | None) -> ReferenceRef | None:
+    if reference is None or "reference" not in entry.spec.needs:
+        return None
+    return reference.named_ref if isinstance(reference, Reference) else reference.ref
 
 
 class Media:
@@ -65,6 +79,7 @@ class Media:
     def __init__(self, path: Path, sha256: str, judge: Judge) -> None:
         self._path, self._sha256, self._judge = path, sha256, judge
         self._coming: Future[tuple[Clip, None] | tuple[None, Reason]] | None = None
+        self._partner: tuple[Clip, None] | tuple[None, Reason] | None = None
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def decode_in(self, thread: Executor) -> None:
@@ -76,9 +91,23 @@ class Media:
         """The clip, or why there is none."""
         return self._coming.result() if self._coming is not None else attempt("decode", self._read)
 
+    def partner(self, record: ClipRecord) -> tuple[Clip, None] | tuple[None, Reason]:
+        """The clip of the reference set that has this one's name, decoded once, or why there is none."""
+        if self._partner is None:
+            self._partner = attempt("decode", lambda: self._read_partner(record))
+        return self._partner
+
+    def _read_partner(self, record: ClipRecord) -> Clip:
+        reference = self._judge.reference
+        if reference is None:
+            raise NotAvailable("no reference set: name one with --reference, a folder of clips with the same names")
+        if not isinstance(reference, Reference):
+            raise NotApplicable(f"reference {reference.ref.name} holds statistics only; this metric needs its clips")
+        return read_clip(reference.partner(record))
+
     def forget(self) -> None:
         """Let go of the clip and its features, which no one asks for any more."""
-        self._coming = None
+        self._coming = self._partner = None
         self.__dict__.pop("decoded", None)
         self._known.clear()
 
@@ -236,15 +265,21 @@ def _outcome(record: ClipRecord, media: Media | None, entry: MetricEntry, judge:
     if media is None:
         return Outcome(reason=record.reason)
     features = extractor = None
-    if entry.extractor:
+    if entry.extractor and entry.reads_features:
         features, reason = media.features(entry.extractor)
         if features is None:
             return Outcome(reason=reason)
+    if entry.extractor:
         extractor = judge.pool.when_used(entry.extractor)
     clip, reason = media.decoded
     if clip is None:
         return Outcome(reason=reason)
-    subject = Subject(clip=clip, record=record, prompt=judge.prompts.get(record.prompt_id))
+    partner = None
+    if "reference" in entry.spec.needs:
+        partner, reason = media.partner(record)
+        if partner is None:
+            return Outcome(reason=reason)
+    subject = Subject(clip=clip, record=record, prompt=judge.prompts.get(record.prompt_id), reference=partner)
     metric = clip_metric(entry)
     with full_float32():
         outcome, reason = attempt(

@@ -14,7 +14,9 @@ from ltx2_eval.extractors.catalogue import load_extractor
 from ltx2_eval.extractors.lpips import Lpips, load_lpips
 from ltx2_eval.extractors.pixels import bicubic_224, short_side_224
 from ltx2_eval.extractors.transnet import TransNetV2
+from ltx2_eval.metrics.base import Subject
 from ltx2_eval.metrics.paired_distance import DistanceOverPairs, PairedDistance
+from ltx2_eval.metrics.paired_pictures import lpips_vgg16
 from ltx2_eval.weights import weights_path
 
 
@@ -123,6 +125,26 @@ def test_lpips_is_the_squared_distance_of_its_points(packaged_weights, video_cli
     for row in rows[::-1]:
         metric.update(torch.from_numpy(row), real=True)
     assert float(metric.compute()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.weights
+def test_lpips_over_vgg16_compares_clips_with_their_references(packaged_weights, video_clip):
+    packaged_weights("lpips-vgg16")
+    extractor = load_extractor("lpips-vgg16-frames")
+    random = np.random.default_rng(0)
+    own, other = (random.integers(0, 256, (4, 112, 112, 3), dtype=np.uint8) for _ in range(2))
+    found = lpips_vgg16(
+        Subject(clip=video_clip(own), record=None, prompt=None, reference=video_clip(other)), None, extractor
+    )
+    x, y = (rearrange(torch.from_numpy(video), "f h w c -> f c h w") / 127.5 - 1 for video in (own, other))
+    each = extractor.network(x, y)
+    assert found.value == pytest.approx(float(each.mean()), rel=1e-6)
+    assert found.details["largest"] == pytest.approx(float(each.max()), rel=1e-6)
+    assert found.value > 0.1
+    rows = extractor.features(video_clip(own[:1]))
+    assert rows.shape == (4, extractor.spec.dimension)
+    same = Subject(clip=video_clip(own), record=None, prompt=None, reference=video_clip(own))
+    assert lpips_vgg16(same, None, extractor).value == 0
 
 
 def test_distances_of_pairs_need_pairs():

@@ -178,3 +178,15 @@ def test_every_metric_of_the_catalogue_has_an_identity_of_its_own():
         for entry in BUILT_IN.values()
     ]
     assert len(set(anonymous)) == len(anonymous)
+
+
+def test_a_program_outside_python_is_part_of_the_identity(monkeypatch):
+    from ltx2_eval.metrics import vmaf
+
+    monkeypatch.setattr(vmaf, "_ffmpeg", lambda: ("/somewhere", "9.0"))
+    first = protocol_of(BUILT_IN["vmaf"], _header(), Pool())
+    assert first.settings == {"model": "vmaf_v0.6.1", "ffmpeg": "9.0"}
+    monkeypatch.setattr(vmaf, "_ffmpeg", lambda: ("/elsewhere", "9.0"))
+    assert protocol_of(BUILT_IN["vmaf"], _header(), Pool()).identity == first.identity
+    monkeypatch.setattr(vmaf, "_ffmpeg", lambda: ("/somewhere", "9.1"))
+    assert protocol_of(BUILT_IN["vmaf"], _header(), Pool()).identity != first.identity

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from ltx2_eval.weights.cache import CACHE_VARIABLE, cache_root
 
 if TYPE_CHECKING:
+    from ltx2_eval.metrics.base import MetricEntry
     from ltx2_eval.weights import WeightsStatus
 
 _LEAST_DISK_BYTES = 2 * 2**30
@@ -94,7 +95,23 @@ def metric_findings() -> list[Finding]:
     from ltx2_eval.metrics.profiles import weights_of
 
     states = {state.entry.name: state for state in weights.verify()}
-    return [_metric(name, [states[needed] for needed in weights_of(entry)]) for name, entry in catalogue().items()]
+    return [
+        _program(entry) or _metric(name, [states[needed] for needed in weights_of(entry)])
+        for name, entry in catalogue().items()
+    ]
+
+
+def _program(entry: "MetricEntry") -> Finding | None:
+    """A metric that needs a program outside Python which is not here."""
+    from ltx2_eval.extractors.base import NotAvailable
+    from ltx2_eval.metrics.catalogue import program_settings
+
+    try:
+        program_settings(entry)
+    except NotAvailable as error:
+        what, _, mend = str(error).rpartition(": ")
+        return Finding(f"metric {entry.spec.id}", "optional", what, mend.strip("`"))
+    return None
 
 
 def _metric(name: str, needed: "list[WeightsStatus]") -> Finding:

@@ -260,6 +260,17 @@ _FRAMES = (
         "lpips:LpipsExtractor",
     ),
     _spec(
+        "lpips-vgg16-frames",
+        "LPIPS over VGG16, frames",
+        "video",
+        1_530_368,
+        "lpips-vgg16",
+        "squash112-bilinear-noaa-half",
+        "4f-bin-centres",
+        "Zhang et al. 2018, richzhang/PerceptualSimilarity",
+        "lpips:LpipsVgg16Extractor",
+    ),
+    _spec(
         "transnetv2",
         "TransNetV2, probabilities that a frame ends a shot",
         "video",

@@ -124,6 +124,36 @@ class LpipsExtractor(NetworkExtractor[Lpips]):
         Raises:
             NotApplicable: no video.
         """
-        frames = squashed(bin_centre_frames(clip, self.NUM_FRAMES), self.SIDE, "bilinear") / 127.5 - 1
         with torch.inference_mode():
-            return self.network.embed(frames.to(self.device)).cpu().numpy()
+            return self.network.embed(self.pictures(clip).to(self.device)).cpu().numpy()
+
+    def pictures(self, clip: Clip) -> Tensor:
+        """(4, 3, 112, 112) in -1..1, frames at the centres of equal parts of the clip."""
+        return squashed(bin_centre_frames(clip, self.NUM_FRAMES), self.SIDE, "bilinear") / 127.5 - 1
+
+
+class LpipsVgg16Extractor(LpipsExtractor):
+    """The same over VGG16, whose points are too large to be kept: it compares two clips at once."""
+
+    @classmethod
+    def build(cls) -> Lpips:
+        """The network over VGG16."""
+        return Lpips("vgg16")
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """(4, 1530368), frames at the centres of equal parts of the clip.
+
+        Raises:
+            NotApplicable: no video.
+        """
+        return super().features(clip)
+
+    def distances(self, clip: Clip, other: Clip) -> NDArray[np.float32]:
+        """(4,) LPIPS of the frames of two clips, in order.
+
+        Raises:
+            NotApplicable: no video.
+        """
+        with torch.inference_mode():
+            x, y = (self.pictures(each).to(self.device) for each in (clip, other))
+            return self.network(x, y).cpu().numpy()

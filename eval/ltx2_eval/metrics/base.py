@@ -47,6 +47,8 @@ class Subject:
     record: ClipRecord
     prompt: Prompt | None
     """None where the clip came without one."""
+    reference: Clip | None = None
+    """The clip of the reference set with the same name; only for metrics that need one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,10 @@ class MetricEntry:
     aggregation: str
     settings: dict[str, Scalar] = field(default_factory=dict)
     """Part of the protocol, and keyword arguments of the implementation."""
+    reads_features: bool = True
+    """Whether a clip metric is given its extractor's features of the clip; else it asks the extractor itself."""
+    program: str | None = None
+    """`module:function` that says which program outside Python computes it, for the protocol: `() -> settings`."""
     pairs: str | None = None
     """Cosines: `module:function` of type Sides, from which the floor of mismatched pairs follows."""
     corpus_of: str | None = None
@@ -71,7 +77,7 @@ class MetricEntry:
 
 class ClipMetric(Protocol):
     """Judges one clip. With an extractor, `features` are the clip's (k, d), and `extractor` loads itself when it is
-    used; else both are None.
+    used; else both are None. A metric that needs a reference finds it in the subject.
 
     May raise NotApplicable; any other exception becomes a record of kind `failed`.
     """

@@ -11,6 +11,7 @@ from ltx2_eval.metrics import (
     catalogue_audio,
     catalogue_features,
     catalogue_nano,
+    catalogue_paired,
     catalogue_signal,
     catalogue_speech,
     catalogue_sync,
@@ -19,6 +20,7 @@ from ltx2_eval.metrics import (
 from ltx2_eval.metrics.base import ClipMetric, MetricEntry, Sides
 from ltx2_eval.metrics.floor import FLOOR, MARGIN, with_floors
 from ltx2_eval.metrics.profiles import profiles_of
+from ltx2_reports.records import Scalar
 
 ENTRY_POINTS = "ltx2_eval.metrics"
 
@@ -28,6 +30,7 @@ BUILT_IN: dict[str, MetricEntry] = {
         (
             *catalogue_features.ENTRIES,
             *catalogue_vision.ENTRIES,
+            *catalogue_paired.ENTRIES,
             *catalogue_sync.ENTRIES,
             *catalogue_audio.ENTRIES,
             *catalogue_speech.ENTRIES,
@@ -94,6 +97,16 @@ def load_sides(entry: MetricEntry) -> Sides:
     assert entry.pairs is not None
     sides: Sides = _imported(entry.pairs)
     return sides
+
+
+def program_settings(entry: MetricEntry) -> dict[str, Scalar]:
+    """Which program outside Python computes a metric; empty where none does.
+
+    Raises:
+        NotAvailable: it is missing; ends with the command that brings it.
+    """
+    settings: dict[str, Scalar] = _imported(entry.program)() if entry.program else {}
+    return settings
 
 
 def _imported(place: str) -> Any:

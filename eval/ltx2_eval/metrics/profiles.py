@@ -6,7 +6,18 @@ from ltx2_eval.metrics.base import MetricEntry
 from ltx2_eval.metrics.floor import is_derived
 
 FREE_LICENCES = frozenset(
-    {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "BSD", "ISC", "CC0-1.0", "CC-BY-4.0", "Unlicense"}
+    {
+        "Apache-2.0",
+        "MIT",
+        "BSD-2-Clause",
+        "BSD-2-Clause-Patent",
+        "BSD-3-Clause",
+        "BSD",
+        "ISC",
+        "CC0-1.0",
+        "CC-BY-4.0",
+        "Unlicense",
+    }
 )
 """Licences that allow commercial use. Any other text, an unknown one too, does not count as one."""
 
@@ -49,7 +60,7 @@ def profiles_of(entries: Iterable[MetricEntry]) -> dict[str, tuple[str, ...]]:
     """
     general = [entry for entry in entries if not is_of_the_world(entry)]
     world = [entry.spec.id for entry in entries if is_of_the_world(entry)]
-    signal = [entry.spec.id for entry in general if entry.extractor is None]
+    signal = [entry.spec.id for entry in general if entry.extractor is None and entry.program is None]
     free = [entry.spec.id for entry in general if is_free(entry)]
     return {
         "offline": tuple(entry.spec.id for entry in general if is_packaged(entry)),
@@ -84,10 +95,10 @@ def is_free(entry: MetricEntry) -> bool:
 
 
 def is_packaged(entry: MetricEntry) -> bool:
-    """Whether all its weights come from packages or with this one."""
+    """Whether all its weights come from packages or with this one, and it needs no program of its own."""
     from ltx2_eval.weights.lockfile import entry as lock_entry
 
-    return all(lock_entry(name).kind in ("package", "bundled") for name in weights_of(entry))
+    return entry.program is None and all(lock_entry(name).kind in ("package", "bundled") for name in weights_of(entry))
 
 
 def weights_of(entry: MetricEntry) -> tuple[str, ...]:

@@ -196,15 +196,17 @@ class _Judge:
 
     def _value(self, entry: MetricEntry, material: Material, place: str) -> Cell:
         features = extractor = None
-        if entry.extractor is not None:
+        if entry.extractor is not None and entry.reads_features:
             features, reason = self._features(entry.extractor, material, place)
             if features is None:
                 return _said(reason)
             if entry.spec.level == "set":
                 return float(len(features))
+        if entry.extractor is not None:
             extractor = self._meter.pool.when_used(entry.extractor)
         metric = clip_metric(entry)
-        subject = Subject(clip=material.clip, record=_record(self._item), prompt=material.prompt)
+        own = self._material.clip if "reference" in entry.spec.needs else None  # what was degraded is its reference
+        subject = Subject(clip=material.clip, record=_record(self._item), prompt=material.prompt, reference=own)
         outcome, reason = attempt(
             "metric", lambda: judged(entry, metric(subject, features, extractor, **entry.settings))
         )

@@ -128,7 +128,7 @@ def _why_not(entry: MetricEntry, plan: Plan) -> str | None:
         return "a cost, which degraded clips say nothing about"
     if entry.spec.level == "set" and "reference" not in entry.spec.needs:
         return "a figure of the whole set without a reference; what it follows from is validated in its place"
-    if "reference" in entry.spec.needs and plan.reference is None:
+    if entry.spec.level == "set" and "reference" in entry.spec.needs and plan.reference is None:
         return "no reference set: name one with --reference, a folder of clips or world:64"
     if entry.extractor is not None:
         try:
