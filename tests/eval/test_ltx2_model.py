@@ -7,18 +7,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from ltx2.config import NANO
 from ltx2.nano import write_untrained
 from ltx2_eval.models.base import GenerationRequest
 from ltx2_eval.models.ltx2 import LTX2Model
 from ltx2_eval.models.nano_files import untrained_nano_folder
 
+CELL_PX = NANO.video_vae.spatial_factor
 REQUEST = GenerationRequest(
     sample="p-s0", prompt_id="p", prompt="A bell.", seed=0, num_frames=9, height=64, width=64, fps=Fraction(24)
 )
 BAD = {
     "num_frames": (50, "num_frames is 50; it must be 8k \\+ 1: use 49 or 57"),
-    "height": (48, "height is 48; it must be a multiple of 32"),
-    "width": (100, "width is 100; it must be a multiple of 32"),
+    "height": (3 * CELL_PX // 2, f"height is {3 * CELL_PX // 2}; it must be a multiple of {CELL_PX}"),
+    "width": (100, f"width is 100; it must be a multiple of {CELL_PX}"),
     "seed": (-1, "seed is -1; it must be from 0"),
 }
 BAD_SETTINGS = {
@@ -257,7 +259,10 @@ def test_a_second_stage_without_its_files_is_refused_before_work(checkpoint):
     shutil.rmtree(checkpoint.parent / "spatial_upsampler")
     with pytest.raises(ValueError, match="need a spatial latent upsampler and there is none beside the checkpoint"):
         LTX2Model(f"{checkpoint}@pipeline=distilled-two-stage").check(SMALL_TWO_STAGE)
-    both_refuse(LTX2Model("nano@pipeline=two-stage"), REQUEST, "height is 64; with two stages it must be a multiple")
+    odd = dataclasses.replace(REQUEST, height=3 * CELL_PX)
+    both_refuse(
+        LTX2Model("nano@pipeline=two-stage"), odd, f"height is {3 * CELL_PX}; with two stages it must be a multiple"
+    )
 
 
 def test_settings_for_small_gpus():

@@ -62,7 +62,8 @@ def test_the_second_stage_starts_from_frames_that_are_doubled(pipeline: Pipeline
     seen, video = run(pipeline)
     assert video.shape == (FRAMES, SIDE, SIDE, 3)
     statistics = pipeline.modules.video_vae.per_channel_statistics
-    half = rearrange(seen[0].denoised.video, "b (f h w) c -> b c f h w", f=2, h=SIDE // 64)
+    cell_px = pipeline.config.video_vae.spatial_factor
+    half = rearrange(seen[0].denoised.video, "b (f h w) c -> b c f h w", f=2, h=SIDE // 2 // cell_px)
     with torch.no_grad():
         large = upsample(pipeline.upsampler, upsample(pipeline.temporal_upsampler, half, statistics), statistics)
     torch.testing.assert_close(starts[1].video, rearrange(large, "b c f h w -> b (f h w) c"))
