@@ -26,7 +26,9 @@ def test_no_weight_that_may_not_be_used_commercially_comes_without_asking(name):
 def test_there_are_metrics_that_are_not_free_and_they_are_told():
     """Otherwise the rule above would prove nothing."""
     bound = {name for name, entry in BUILT_IN.items() if not is_free(entry)}
-    assert {"ib_av", "cd_fvd", "lse_c"} <= bound
+    assert {"ib_av", "cd_fvd", "lse_c", "desync"} <= bound
+    assert not {"desync", "sync_accuracy"} & {*profiles()["default"], *profiles()["commercial"]}
+    assert "desync" in profiles()["paper"]
     assert bound & set(profiles()["paper"])
 
 

@@ -3,23 +3,27 @@
 import hashlib
 import importlib
 import io
+import json
 import subprocess
 import sys
 import tarfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from ltx2_eval import weights
 from ltx2_eval.commands.options import Given
-from ltx2_eval.commands.weights import pull_command
+from ltx2_eval.commands.weights import list_command, pull_command
 from ltx2_eval.extractors.base import NotAvailable, UnusableWeights
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.weights import lockfile
+from ltx2_eval.weights.cache import read_receipt
 from ltx2_eval.weights.fetch import fetch
 from ltx2_eval.weights.lockfile import Entry, lock, parse_lock
 from ltx2_reports.store import DamagedError
@@ -340,6 +344,53 @@ def test_a_repository_becomes_a_folder_and_its_hash_is_recorded(hub, only, monke
     save_file({"w": _ARRAYS["w"] + 1}, folder / "w.safetensors")
     with pytest.raises(DamagedError, match="the published file was changed"):
         fetch(_hub_entry())
+
+
+def test_of_a_branch_all_files_come_from_the_commit_that_the_first_came_from(hub, only, monkeypatch):
+    """A branch may move between two downloads; the receipt tells which commit it was."""
+    folder, asked = hub
+    save_file(_ARRAYS, folder / "w.safetensors")
+    (folder / "config.json").write_text("{}")
+    original = huggingface_hub.hf_hub_download
+
+    def download(repository, file, *, revision, local_dir, endpoint):
+        told = Path(local_dir) / ".cache" / "huggingface" / "download" / f"{file}.metadata"
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.write_text(f"{'c' * 40}\netag\n0.0\n")
+        return original(repository, file, revision=revision, local_dir=local_dir, endpoint=endpoint)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    only(_hub_entry(revision="main", companions=({"file": "config.json"},)))
+    weights.pull(["probe"])
+    assert [revision for _, _, revision, _ in asked] == ["main", "c" * 40]
+    assert read_receipt(weights.weights_path("probe")).revision == "c" * 40
+    assert weights.weights_sha256("probe") == _sha256((folder / "w.safetensors").read_bytes())
+
+
+def test_what_only_the_first_pull_binds_is_known_by_name():
+    """Entries that the lock does not pin by a commit or a hash: their identity is unknown until the first pull."""
+    loose = {item.name for item in lock().weights if item.kind in ("hub", "source") and not item.is_pinned}
+    assert loose <= {"syncnet", "dino-vitb16", "clip-vit-l14-336", "audiobox-aesthetics"}
+    for name in loose:
+        assert weights.entry(name).sha256 is None
+    assert _hub_entry(revision="d" * 40).is_pinned
+    assert _hub_entry(revision="main", sha256="0" * 64).is_pinned
+    assert not _hub_entry(revision="main").is_pinned
+
+
+def test_licences_tell_what_their_names_do_not(capsys):
+    noted = {item.name: item.licence_note for item in lock().weights if item.licence_note}
+    credited = {item.name for item in lock().weights if item.licence.startswith("CC-BY-4.0")}
+    assert credited <= {name for name, note in noted.items() if note.startswith("Give credit where you publish")}
+    assert "Motionformer" in noted["synchformer"]
+    list_command(SimpleNamespace(profile=None, json=False))
+    told = capsys.readouterr().out
+    assert all(note in told for note in noted.values())
+    assert "not pinned (main): the first pull binds its hash" in told
+    list_command(SimpleNamespace(profile="offline", json=True))
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["i3d-k400"]["licence_note"] == noted["i3d-k400"]
+    assert rows["i3d-k400"]["pinned"] is True
 
 
 def test_a_hub_that_does_not_answer(hub, only):

@@ -49,6 +49,9 @@ def list_command(given: Given) -> None:
             "from": _origin(item),
             "licence": item.licence,
             "code_licence": item.code_licence,
+            "licence_note": item.licence_note,
+            "revision": item.revision or item.version,
+            "pinned": item.is_pinned,
             "source": item.source,
             "metrics": users[item.name],
         }
@@ -58,8 +61,22 @@ def list_command(given: Given) -> None:
         print(for_json(found))
         return
     for row, item in zip(found, map(weights.entry, chosen), strict=True):
-        size = f"{item.size / 1e6:.0f} MB" if item.size else "size unknown"
+        size = f"{item.size / 1e6:.{1 if item.size < 1e7 else 0}f} MB" if item.size else "size unknown"
         print(for_terminal(f"{item.name:22} {item.licence:18} {size:>12}  {row['from']}: {item.title}"))
+        for line in _more(item, users[item.name]):
+            print(for_terminal(f"{'':22} {line}"))
+
+
+def _more(item: weights.Entry, metrics: list[str]) -> list[str]:
+    """Who needs an entry, what its licence's name does not say, and that only the first pull binds it."""
+    from ltx2_eval.metrics.catalogue import catalogue
+    from ltx2_eval.metrics.floor import is_derived
+
+    whole = [name for name in metrics if not is_derived(catalogue()[name])]
+    lines = [f"for {', '.join(whole)}" if whole else "for no metric by itself"]
+    lines += [item.licence_note] if item.licence_note else []
+    lines += [] if item.is_pinned else [f"not pinned ({item.revision or item.kind}): the first pull binds its hash"]
+    return lines
 
 
 def status_command(given: Given) -> None:

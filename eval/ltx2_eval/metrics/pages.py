@@ -141,6 +141,7 @@ def _licences(entry: MetricEntry) -> str:
     for name in weights_of(entry):
         item = lock_entry(name)
         lines.append(f"- Weights `{name}`: {item.licence} ({item.title}; {item.source}).")
+        lines += [f"  {item.licence_note}"] if item.licence_note else []
     if not weights_of(entry):
         lines.append("- No weights.")
     return "\n".join([*lines, f"- Commercial use of all of it: {'yes' if is_free(entry) else 'no'}."])

@@ -53,10 +53,11 @@ def fetch(entry: Entry) -> Path:
         source = _SOURCES[entry.kind](entry, work)
         sha256 = _checked(entry, source)
         _convert(entry, source, folder)
+        resolved = _resolved(entry, work)
         for companion in entry.companions:
-            _companion(entry, companion, work, folder)
+            _companion(resolved, companion, work, folder)
         rmtree(work)
-        return keep(folder, entry, sha256, entry.revision or entry.version)
+        return keep(folder, entry, sha256, resolved.revision or entry.version)
 
 
 def _checked(entry: Entry, source: Path) -> str:
@@ -220,7 +221,7 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
             name,
             item.file,
             revision=item.revision or entry.revision,
-            local_dir=work / name.replace("/", "--"),
+            local_dir=_folder_of(repository, work),
             endpoint=_mirror(),
             **kind,
         )
@@ -230,6 +231,19 @@ def _from_hub(entry: Entry, item: Entry | Companion, work: Path) -> Path:
             f"network (a mirror goes into {MIRROR_VARIABLE}), then run `ltx2-eval weights pull {entry.name}`"
         ) from error
     return Path(path)
+
+
+def _resolved(entry: Entry, work: Path) -> Entry:
+    """The entry at the commit that its weight file came from: a branch may move before its companions are fetched."""
+    if entry.kind != "hub" or entry.repository is None:
+        return entry
+    told = _folder_of(entry.repository, work) / ".cache" / "huggingface" / "download" / f"{entry.file}.metadata"
+    commit = told.read_text(encoding="utf-8").split()[:1] if told.is_file() else []
+    return entry.model_copy(update={"revision": commit[0]}) if commit else entry
+
+
+def _folder_of(repository: str, work: Path) -> Path:
+    return work / repository.removeprefix(_SPACES).replace("/", "--")
 
 
 def _mirror() -> str | None:

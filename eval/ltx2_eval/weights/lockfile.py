@@ -1,6 +1,7 @@
 """The lock: which weight files there are, where they come from, and by which hash they are known."""
 
 import importlib.resources
+import re
 import tomllib
 from functools import cache
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from ltx2_benchmarks.nearest import unknown
 
 LOCK_FILE = "weights.lock.toml"
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -97,6 +100,8 @@ class Entry(_Read):
     """Licence of the weights."""
     code_licence: str
     """Licence of the code that defines the network."""
+    licence_note: str = ""
+    """What the licence's name does not say: an attribution to give, what it was made from, what is not certain."""
     source: str
     """Paper or repository."""
     repository: str | None = None
@@ -126,6 +131,11 @@ class Entry(_Read):
         if self.parts and (self.kind != "package" or self.first_size <= 0):
             raise ValueError(f"{self.name}: parts are of packages, and smaller than the file that they make")
         return self
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the lock alone decides which bytes a pull brings: by a hash, or by a commit that holds them."""
+        return self.sha256 is not None or bool(_COMMIT.fullmatch(self.revision or ""))
 
     @property
     def first_size(self) -> int:
