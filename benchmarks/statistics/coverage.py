@@ -10,20 +10,21 @@ import numpy as np
 from studies import Array, Shape, paired, prompt_effects, run
 
 from ltx2_eval.metrics.kernel import KernelOverClips
-from ltx2_eval.metrics.resampling import draw_counts
 from ltx2_reports.contrast_metric import clip_contrast
-from ltx2_reports.statistics import Interval, Method, centred_interval, mean_intervals, paired_differences
-from ltx2_reports.statistics.sets import SetDraws, set_difference, u_statistic_error
+from ltx2_reports.statistics import Interval, Method, error_interval, mean_intervals, paired_differences
+from ltx2_reports.statistics.sets import SetDraws, jackknife_error, set_difference, u_statistic_error
 
 SHAPES = (
     Shape(name="normal", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=0.0),
     Shape(name="skewed", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=1.5),
     Shape(name="strongly skewed", mean=1.0, prompts=0.4, seeds=0.2, shared=0.0, skew=3.0),
 )
-METHODS: tuple[Method, ...] = ("expanded", "percentile", "bca", "studentised")
+METHODS: tuple[Method, ...] = ("studentised", "expanded", "percentile", "bca")
 RESAMPLES = 5000
 SHIFT = 0.2
 """Of generated features, near the reference: the hard case, where the kernel distance is small and skewed."""
+BOUNDED = ((4.0, 1.0), (0.8, 0.2))
+"""Beta distributions of a prompt's chance to pass a check of yes or no: spread out, and nearly always or never."""
 
 
 def by_prompt(values: Array) -> dict[str, list[float]]:
@@ -44,15 +45,24 @@ def means(shape: Shape, prompts: int, seeds: int, studies: int, method: Method) 
     return share(mean_intervals([*map(by_prompt, values)], resamples=RESAMPLES, method=method), shape.mean)
 
 
-def differences(shape: Shape, prompts: int, seeds: int, studies: int) -> float:
+def checks(chances: tuple[float, float], prompts: int, seeds: int, studies: int, method: Method) -> float:
+    """Of the mean of a check of yes or no, whose range is 0 to 1."""
+    random = np.random.default_rng(7)
+    passed = random.binomial(seeds, random.beta(*chances, (studies, prompts))) / seeds
+    columns = [by_prompt(row[:, None]) for row in passed]
+    made = mean_intervals(columns, resamples=RESAMPLES, method=method, ranges=[(0.0, 1.0)] * studies)
+    return share(made, chances[0] / sum(chances))
+
+
+def differences(shape: Shape, prompts: int, seeds: int, studies: int, method: Method) -> float:
     """Of the difference of two systems on the same prompts; the second is better by 0.05 and varies with the prompt."""
     random = np.random.default_rng(2)
     effects = prompt_effects(random, shape, studies, prompts)
     first = run(random, shape, effects, seeds)
     second = run(random, shape, effects * 1.05, seeds)
     pairs = [(by_prompt(b), by_prompt(a)) for a, b in zip(first, second, strict=True)]
-    made = [found.interval for found in paired_differences(pairs, resamples=RESAMPLES) if found is not None]
-    return share(made, 0.05 * shape.mean)
+    made = paired_differences(pairs, resamples=RESAMPLES, method=method)
+    return share([found.interval for found in made if found is not None], 0.05 * shape.mean)
 
 
 SHARED = 0.1
@@ -85,24 +95,23 @@ def clips(random: np.random.Generator, prompts: int, seeds: int, shift: float) -
 
 
 def kernel(prompts: int, seeds: int, shift: float, studies: int) -> tuple[float, float, float]:
-    """Of KAD against a fixed reference, of the difference of two systems, and of KAD by replicates (as once was)."""
+    """Of KAD against a fixed reference, of the difference of two systems, and of KAD by the U-statistic's variance."""
     random = np.random.default_rng(3)
     distance = KernelOverClips("gaussian", 100.0)
     reference = [row[None] for row in clips(random, 100, 1, 0.0).astype(np.float32)]
     truth, other = (_truth(distance, reference, s) for s in (shift, shift + 0.1))
     names = [f"{place // seeds:04}" for place in range(prompts * seeds)]
-    counts = draw_counts(names, 200, 0)
-    alone, paired, replicated = [], [], []
+    alone, paired, unbiased = [], [], []
     for _ in range(studies):
         sides = [
             [row[None] for row in clips(random, prompts, seeds, s).astype(np.float32)] for s in (shift, shift + 0.1)
         ]
         terms = [distance.terms(side, reference, names) for side in sides]
         values = [distance(side, reference) for side in sides]
-        alone.append(_by_terms(0.0, values[0], terms[0], prompts))
+        alone.append(error_interval(values[0], jackknife_error(terms[0]) or 0.0, prompts))
         paired.append(_by_terms(values[0], values[1], terms[1] - terms[0], prompts))
-        replicated.append(centred_interval(values[0], distance.on_draws(sides[0], reference, counts)))
-    return share(alone, truth), share(paired, other - truth), share(replicated, truth)
+        unbiased.append(error_interval(values[0], u_statistic_error(terms[0]) or 0.0, prompts))
+    return share(alone, truth), share(paired, other - truth), share(unbiased, truth)
 
 
 def _by_terms(first: float, second: float, terms: Array, prompts: int) -> Interval:
@@ -140,12 +149,23 @@ def print_means(studies: int) -> None:
             line(shape.name, prompts, 4, *(means(shape, prompts, 4, studies, method) for method in METHODS))
 
 
+def print_checks(studies: int) -> None:
+    """Table of checks of yes or no."""
+    methods: tuple[Method, ...] = ("studentised", "expanded")
+    print(f"\n| share passed | prompts x seeds | {' | '.join(methods)} |\n|---|---|{'---|' * len(methods)}")
+    for chances in BOUNDED:
+        for prompts in (12, 60):
+            what = f"chance of a prompt beta({chances[0]:g}, {chances[1]:g})"
+            line(what, prompts, 4, *(checks(chances, prompts, 4, studies, method) for method in methods))
+
+
 def print_differences(studies: int) -> None:
     """Table of differences, prompts with noise of their own."""
-    print("\n| paired difference | prompts x seeds | expanded |\n|---|---|---|")
+    methods: tuple[Method, ...] = ("studentised", "expanded")
+    print(f"\n| paired difference | prompts x seeds | {' | '.join(methods)} |\n|---|---|{'---|' * len(methods)}")
     for shape in SHAPES:
         for prompts in (12, 60):
-            line(shape.name, prompts, 4, differences(shape, prompts, 4, studies))
+            line(shape.name, prompts, 4, *(differences(shape, prompts, 4, studies, method) for method in methods))
 
 
 def print_shared(studies: int) -> None:
@@ -158,12 +178,18 @@ def print_shared(studies: int) -> None:
 
 def print_kad(studies: int) -> None:
     """Table of kernel audio distances."""
-    print("\n| KAD | prompts x seeds | value, U-statistic | difference | value, replicates |\n|---|---|---|---|---|")
+    print("\n| KAD | prompts x seeds | value | difference | value, unbiased error |\n|---|---|---|---|---|")
     for seeds in (1, 2):
         line(f"shifted by {SHIFT}", 60, seeds, *kernel(60, seeds, SHIFT, studies))
 
 
-TABLES = {"means": print_means, "differences": print_differences, "shared": print_shared, "kad": print_kad}
+TABLES = {
+    "means": print_means,
+    "checks": print_checks,
+    "differences": print_differences,
+    "shared": print_shared,
+    "kad": print_kad,
+}
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from nano_noise import NANO, NANO_SHARED
 from studies import Array, Shape, paired, prompt_effects, run
 
 from ltx2_reports.contrast_metric import clip_contrast
-from ltx2_reports.statistics import equivalent, holm, non_inferior, sign_flip_ps, wilcoxon_p
+from ltx2_reports.statistics import equivalent, holm, mean_intervals, non_inferior, sign_flip_ps, wilcoxon_p
 
 SHAPES = (
     Shape(name="normal", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=0.0),
@@ -30,14 +30,22 @@ def differences(random: np.random.Generator, shape: Shape, prompts: int, columns
 
 
 def single(shape: Shape, prompts: int, studies: int) -> list[float]:
-    """Percentage of studies below 0.05: sign flips, Wilcoxon; and margins called kept that are just not."""
+    """Percentage of studies below 0.05: sign flips, Wilcoxon; with an interval that excludes 0; where that and the sign
+    flips disagree; and of margins called kept that are just not."""
     made = differences(np.random.default_rng(5), shape, prompts, studies)
-    flips = np.mean(np.array(sign_flip_ps(list(made), flips=FLIPS)) < ALPHA)
+    told = np.array(sign_flip_ps(list(made), flips=FLIPS)) < ALPHA
+    excluded = np.array([found.excludes_zero for found in mean_intervals([*map(by_prompt, made)], resamples=FLIPS)])
     ranks = np.mean([wilcoxon_p(d) < ALPHA for d in made])
     margin = 0.05
     below = np.mean([non_inferior(d - margin, margin, ALPHA).holds for d in made])
     beside = np.mean([equivalent(d + margin, margin, ALPHA).holds for d in made])
-    return [100 * float(share) for share in (flips, ranks, below, beside)]
+    shares = (np.mean(told), ranks, np.mean(excluded), np.mean(told != excluded), below, beside)
+    return [100 * float(share) for share in shares]
+
+
+def by_prompt(values: Array) -> dict[str, list[float]]:
+    """(prompts,) as the statistics take it."""
+    return {f"{place:04}": [float(value)] for place, value in enumerate(values)}
 
 
 def family(shape: Shape, prompts: int, studies: int) -> list[float]:
@@ -80,7 +88,8 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000)
     studies = parser.parse_args().studies
     print(f"{studies} studies, {FLIPS} flips, {SEEDS} seeds per prompt, alpha {ALPHA}\n")
-    head = ("shape", "prompts", "sign flips", "Wilcoxon", "non-inferior", "equivalent", "any of 20", "any of 20, Holm")
+    tests = ("sign flips", "Wilcoxon", "interval excludes 0", "interval and flips disagree")
+    head = ("shape", "prompts", *tests, "non-inferior", "equivalent", "any of 20", "any of 20, Holm")
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for shape in SHAPES:
         for prompts in (12, 60):

@@ -109,11 +109,12 @@ def test_a_model_card_holds_one_model(comparison: Comparison, tmp_path: Path) ->
 
 
 def test_a_badge_is_cut_and_as_wide_as_its_letters(make_run: MakeRun) -> None:
-    def drawn(system: str) -> tuple[int, str]:
+    def drawn(system: str) -> tuple[int, str, float]:
         root = ElementTree.fromstring(badge(compare([read_run(make_run(system, system=system))], resamples=20)))
-        return int(root.attrib["width"]), next(e.text or "" for e in root.iter() if e.tag.endswith("text"))
+        label = next(e for e in root.iter() if e.tag.endswith("text"))
+        return int(root.attrib["width"]), label.text or "", 2 * float(label.attrib["x"])
 
     long, short, wide = drawn("x" * 200), drawn("xxxx"), drawn("猫猫猫猫")
     assert long[1] == "x" * 47 + "…"
     assert long[0] < 600
-    assert wide[0] - short[0] == 4 * 5  # a wide letter has five pixels more
+    assert wide[2] - short[2] == 4 * 5  # a wide letter has five pixels more
