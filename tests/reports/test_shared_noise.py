@@ -9,6 +9,8 @@ import pytest
 
 from ltx2_reports.comparison import compare
 from ltx2_reports.contrast_runs import contrast_runs
+from ltx2_reports.gate.calibration import calibrate, policy_text
+from ltx2_reports.gate.policy import Policy
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.shared_noise import independence_notes, noise_notes, noise_within
 
@@ -98,3 +100,12 @@ def test_one_model_with_one_noise_is_no_repeat(make_run: MakeRun) -> None:
     assert "no independent repeats" in independence_notes(runs, ["nano (a)", "nano (b)"])[0]
     other = _run(make_run, lambda p, s: 1000 + by_both(p, s), "c")
     assert independence_notes([runs[0], other], ["a", "c"]) == []
+
+
+def test_calibration_on_one_noise_holds_for_its_seeds(make_run: MakeRun) -> None:
+    values = [lambda i, s, k=k: 1.0 + 0.01 * ((3 * i + k) % 5) for k in (0, 1)]
+    runs = [_run(make_run, by_both, f"r{k}", prompts=20, metrics={"m": {"values": of}}) for k, of in enumerate(values)]
+    changed = {sample: clip.model_copy(update={"sha256": "12" * 32}) for sample, clip in runs[1].clips.items()}
+    made = calibrate([runs[0], replace(runs[1], clips=changed)], relative=0.1, policy=Policy())
+    assert "one model with the same noise" in made.same_noise[0]
+    assert "# Runs with the same noise" in policy_text(made, relative=0.1, policy=Policy())

@@ -56,6 +56,8 @@ def _decision(given: Given) -> Decision:
     bench = bench_folder(Path(given.run).expanduser())
     if bench is not None:
         return _bench_decision(bench, given)
+    if not Path(given.run).expanduser().exists():
+        raise ValueError(f"{given.run}: no such folder")
     for name in ("against", "policy"):
         if given[name] is None:
             raise ValueError(f"--{name} is needed to judge a run; only records of `bench` are judged without")
@@ -147,6 +149,8 @@ def calibrate_command(given: Given) -> None:
     )
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     print(f"this policy on the {len(made.pairs)} pairs of these runs: {said}")
+    for note in made.same_noise:
+        print(for_terminal(f"! {note}; this policy holds for runs with the seeds of their baseline only"))
     constant = [noise.metric.id for noise in usable if noise.constant]
     if constant:
         print(for_terminal(f"! constant in all runs, so that nothing tells whether they react: {', '.join(constant)}"))
@@ -189,5 +193,6 @@ def _facts(made: Calibration, out: Path, outcomes: Counter[str]) -> dict[str, ob
         "runs": [str(run.folder) for run in made.runs],
         "pairs": dict(outcomes),
         "left_out": list(made.left_out),
+        "same_noise": list(made.same_noise),
         "metrics": {noise.metric.id: {field: getattr(noise, field) for field in fields} for noise in made.noises},
     }

@@ -21,6 +21,7 @@ from ltx2_reports.contrast_runs import contrast_runs
 from ltx2_reports.gate.policy import NORMAL_FLOOR, Policy
 from ltx2_reports.pairing import clip_values
 from ltx2_reports.records import MetricSpec, Run
+from ltx2_reports.shared_noise import repeat_notes
 from ltx2_reports.statistics import LEAST_PROMPTS, detectable
 from ltx2_reports.statistics.draws import Array
 
@@ -75,6 +76,8 @@ class Calibration:
     pairs: tuple[Contrasts, ...]
     noises: tuple[Noise, ...]
     left_out: tuple[str, ...]
+    same_noise: tuple[str, ...] = ()
+    """Pairs of runs that started from the same noise: their differences tell nothing of other seeds."""
 
 
 def calibrate(runs: Sequence[Run], *, relative: float, policy: Policy) -> Calibration:
@@ -98,7 +101,8 @@ def calibrate(runs: Sequence[Run], *, relative: float, policy: Policy) -> Calibr
     ]
     measured = tuple(noise for noise in noises if noise is not None)
     left_out = tuple(dict.fromkeys(text for pair in pairs for text in pair.left_out))
-    return Calibration(runs=tuple(runs), pairs=pairs, noises=measured, left_out=left_out)
+    same = tuple(repeat_notes(runs, [str(run.folder) for run in runs]))
+    return Calibration(runs=tuple(runs), pairs=pairs, noises=measured, left_out=left_out, same_noise=same)
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -237,6 +241,8 @@ def policy_text(made: Calibration, *, relative: float, policy: Policy, unfit: Ma
         f"false_alarm = {policy.false_alarm!r}",
         f"confidence = {policy.confidence!r}",
     ]
+    if made.same_noise:
+        lines += ["# Runs with the same noise: this policy holds for runs with the seeds of their baseline only."]
     too_noisy = [n.metric.id for n in made.noises if not n.usable and n.metric.id not in (unfit or {})]
     lines += ["left_out = [" + ", ".join(f'"{name}"' for name in too_noisy) + "]"] if too_noisy else []
     for noise in made.noises:
