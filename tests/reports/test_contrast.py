@@ -54,6 +54,24 @@ def test_a_shift_is_found_with_its_size_and_in_words(make_run: MakeRun) -> None:
     assert "it is ahead on 20 of 20" in sentence(contrast)
 
 
+def test_a_test_and_an_interval_that_disagree_are_both_told(make_run: MakeRun) -> None:
+    (found,) = _compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.5)}}).contrasts
+    across = dataclasses.replace(found.difference, low=-0.1)
+    told = sentence(dataclasses.replace(found, difference=across, p=0.01, p_holm=0.04))
+    untold = sentence(dataclasses.replace(found, p=0.06, p_holm=0.06))
+    assert told.endswith(
+        "; the test tells it from 0 (before correction), the interval does not, so call it likely and add prompts."
+    )
+    assert untold.endswith("; the interval excludes 0, the test does not (p 0.060), and the test decides.")
+    assert "the interval" not in sentence(found) + sentence(dataclasses.replace(found, difference=across, p=0.3))
+    assert (
+        facts(_compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.5)}}))["metrics"][0][
+            "interval_by"
+        ]
+        == "studentised"
+    )
+
+
 def test_less_is_worse_or_better_as_the_metric_says(make_run: MakeRun) -> None:
     made = _compared(
         make_run,
