@@ -278,6 +278,35 @@ def test_windows_of_javis(seconds, windows):
     assert len(rows) == int(seconds * 24) + 1 + windows
 
 
+def test_windows_begin_where_picture_and_sound_have_both_begun():
+    """Sound from 0.75 s on: the windows' samples and frames are those of the same moments."""
+    video = np.zeros((96, 32, 48, 3), np.uint8)
+    sound = np.random.default_rng(0).normal(0, 0.1, (1, 3 * 16_000)).astype(np.float32)
+    late = Clip(video=video, fps=Fraction(24), audio=sound, rate_hz=16_000, audio_start_s=0.75)
+    assert window_starts(late) == [0.75, 1.25, 1.75]
+    encoder, asked = Encoder(_Network(), None, "cpu"), []
+    encoder.windows = lambda waveform, starts: asked.append(starts) or np.ones((len(starts), 3), np.float32)
+    ImageBindStillsExtractor(None, encoder).features(late)
+    assert asked[0] == [0, 8_000, 16_000]
+    early = Clip(video=video, fps=Fraction(24), audio=sound, rate_hz=16_000, video_start_s=0.5)
+    asked.clear()
+    ImageBindStillsExtractor(None, encoder).features(early)
+    assert asked[0] == [8_000, 16_000]
+    with pytest.raises(NotApplicable, match="no moment in common"):
+        window_starts(Clip(video=video, fps=Fraction(24), audio=sound, rate_hz=16_000, audio_start_s=4.0))
+
+
+def test_javis_pairs_a_late_sound_with_the_frames_of_its_moment():
+    """Frames before 1 s are opposite to every sound; sound begins at 1 s, and no window sees them."""
+    video = np.zeros((72, 8, 8, 3), np.uint8)
+    sound = np.ones((1, 2 * 16_000), np.float32)
+    clip = Clip(video=video, fps=Fraction(24), audio=sound, rate_hz=16_000, audio_start_s=1.0)
+    rows = np.zeros((72 + 1 + 1, 2), np.float32)
+    rows[:, 0] = 1
+    rows[:24, 0] = -1
+    assert javis_score(Subject(clip=clip, record=None, prompt=None), rows, None).value == pytest.approx(1)
+
+
 def _subject(frames, fps, seconds, prompt=None):
     clip = Clip(
         video=np.zeros((frames, 4, 4, 3), np.uint8),

@@ -125,9 +125,10 @@ _BINDING = (
         1024,
         "imagebind",
         f"cc224round-bicubic-aa-clipnorm+{_SOUND_WAY}",
-        "all-frames+3x2s+windows2s-hop0.5s",
+        "all-frames+3x2s+windows2s-hop0.5s-from-common-start",
         _IMAGEBIND,
         "imagebind:ImageBindStillsExtractor",
+        version=2,
     ),
 )
 

@@ -255,17 +255,29 @@ class ImageBindStillsExtractor(_ImageBindExtractor):
         """(f + 1 + w, 1024): f frames, the sound, w windows (see `window_starts`).
 
         Raises:
-            NotApplicable: a stream is missing.
+            NotApplicable: a stream is missing, or they have no moment in common.
         """
         waveform = mono(clip, RATE_HZ, LEAST_S)
         if clip.video is None or not len(clip.video):
             raise NotApplicable("the clip has no video frame")
-        windows = self.encoder.windows(waveform, [int(start * RATE_HZ) for start in window_starts(clip)])
+        starts = [round((start - clip.audio_start_s) * RATE_HZ) for start in window_starts(clip)]
+        windows = self.encoder.windows(waveform, starts)
         return np.concatenate([self.encoder.stills(clip.video), self.encoder.sound(waveform), windows])
 
 
 def window_starts(clip: Clip) -> list[float]:
-    """Seconds at which JavisScore's windows of 2 s begin, every 0.5 s; one where the clip is shorter than a window."""
-    lasts_s = [s for s in (clip.video_duration_s, clip.audio_duration_s) if s is not None]
-    count = max(1, int((min(lasts_s) - PIECE_S) / JAVIS_HOP_S + 1e-6) + 1)
-    return [k * JAVIS_HOP_S for k in range(count)]
+    """Times on the clip's clock at which JavisScore's windows of 2 s begin: every 0.5 s from the moment on at which
+    picture and sound have both begun; one window where they have less than 2 s in common.
+
+    Raises:
+        NotApplicable: they have no moment in common.
+    """
+    video_s, audio_s = clip.video_duration_s, clip.audio_duration_s
+    assert video_s is not None
+    assert audio_s is not None
+    begin_s = max(float(clip.times_s[0]), clip.audio_start_s)
+    lasts_s = min(float(clip.times_s[0]) + video_s, clip.audio_start_s + audio_s) - begin_s
+    if lasts_s < LEAST_S:
+        raise NotApplicable("picture and sound have no moment in common")
+    count = max(1, int((lasts_s - PIECE_S) / JAVIS_HOP_S + 1e-6) + 1)
+    return [begin_s + k * JAVIS_HOP_S for k in range(count)]

@@ -14,6 +14,8 @@ from ltx2_eval.extractors.imagebind import PIECE_S, window_starts
 from ltx2_eval.metrics.alignment import TextExtractor, cosine_of, sentences_of, text_of
 from ltx2_eval.metrics.base import Outcome, Subject
 
+_TOLERANCE_S = 1e-3
+"""Containers round presentation times to a millisecond: a frame that is due counts as shown."""
 Features = NDArray[np.float32] | None
 Sides = NDArray[np.float64]
 
@@ -86,6 +88,8 @@ def javis_score(
 ) -> Outcome:
     """JavisScore: in windows of 2 s every 0.5 s, the mean of the smallest 40 % of the frames' cosines with the sound.
 
+    Windows lie on the clip's clock, so that sound which begins later than the picture is heard with its own frames.
+
     What it measures: whether sound and pictures stay about the same thing throughout (Liu et al. 2025, JavisDiT). Its
     grain is half a second: it tells shifted from true sound hardly better than chance, and is no measure of synchrony.
 
@@ -97,13 +101,12 @@ def javis_score(
     """
     del extractor
     frames, _, windows = _stills(subject, features)
-    assert subject.clip.fps is not None
-    fps = float(subject.clip.fps)
-    per_window = max(1, int(PIECE_S * fps))
+    times_s = subject.clip.times_s + _TOLERANCE_S
     means = []
     for start_s, sound in zip(window_starts(subject.clip), windows, strict=True):
-        first = min(int(start_s * fps), len(frames) - 1)
-        cosines = np.sort(frames[first : first + per_window] @ sound)
+        first, behind = np.searchsorted(times_s, [start_s, start_s + PIECE_S])
+        first = min(first, len(frames) - 1)
+        cosines = np.sort(frames[first : max(behind, first + 1)] @ sound)
         means.append(cosines[: max(1, int(kept_share * len(cosines)))].mean())
     return Outcome(value=cosine_of(float(np.mean(means))), details={"num_windows": len(means)})
 

@@ -261,6 +261,7 @@ _BINDING = (
         (_NC, _NC),
         _MEANING_ONLY,
         {"kept_share": 0.4},
+        version=2,
     ),
 )
 
