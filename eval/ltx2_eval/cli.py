@@ -201,16 +201,16 @@ def leaderboard(
 def compare(
     a: Annotated[Path, typer.Argument(help="Run folder A, the one to compare with.")],
     b: Annotated[Path, typer.Argument(help="Run folder B; differences are B - A.")],
-    metric: options.Metrics = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metric id; repeat.", show_default="all that both have")
+    ] = None,
     primary: Annotated[
         list[str] | None,
         typer.Option(help="Metric declared to decide; repeat.", show_default="those of `ltx2-eval list metrics`"),
     ] = None,
     margin: Annotated[
         list[str] | None,
-        typer.Option(
-            help="METRIC=LOSS that is no matter, stated in advance, in its unit (+-LOSS: either way); repeat"
-        ),
+        typer.Option(help="METRIC=LOSS that is no matter, stated in advance, in its unit (+-LOSS: either way); repeat"),
     ] = None,
     reference: options.ReferenceName = "",
     out: Annotated[

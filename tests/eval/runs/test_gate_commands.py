@@ -68,6 +68,28 @@ def test_a_run_beside_itself_is_remarked_on_and_primaries_join_the_metrics(
     assert json.loads(out)["left_out"][0].startswith("shy: declared primary, but")
 
 
+def test_a_margin_joins_the_metrics_and_is_answered_everywhere(
+    command: Any, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    words = (
+        "--metric",
+        "colour_distance",
+        "--margin",
+        "brightness=+-0.5",
+        "--margin",
+        "shy=1",
+        "--out",
+        tmp_path / "made",
+    )
+    code, out, _ = command("compare", *runs, *words, "--json")
+    found = json.loads(out)
+    margins = {row["metric"]: row["margin"] for row in found["metrics"]}
+    assert (code, margins["colour_distance"]) == (0, None)
+    assert margins["brightness"]["both_sides"] is True
+    assert found["left_out"][0] == "shy: has a margin, but A and B cannot be compared by it"
+    assert "| margin |" in (tmp_path / "made/compare.md").read_text()
+
+
 def _policy(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "gate.toml"
     path.write_text(text)
@@ -115,6 +137,10 @@ def test_a_known_metric_that_was_not_scored_does_not_pass(
         (["compare", "old", "new", "--primary", "brightnes"], "Did you mean 'brightness'?", 2),
         (["compare", "old", "new", "--metric", "fvd"], "not scored in A and B", 2),
         (["compare", "old", "new", "--metric", "brightness", "--primary", "fvd"], "fvd: declared primary, but not", 2),
+        (["compare", "old", "new", "--margin", "brightness"], "expected METRIC=VALUE", 2),
+        (["compare", "old", "new", "--margin", "fvd=1"], "fvd: has a margin, but not scored in A and B", 2),
+        (["compare", "old", "new", "--margin", "shy=1", "--margin", "shy=2"], "shy: two margins were stated", 2),
+        (["gate", "gone", "--against", "old"], "gone: no such folder", 2),
         (["compare", ".", "new"], "did you mean new or old or torn?", 2),
         (["report", "deep"], "did you mean deep/er/one?", 2),
         (["compare", "old", "cut"], "ends in an unfinished record after 1 of 8 clips and 0 scores", 1),
