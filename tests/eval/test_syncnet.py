@@ -1,4 +1,7 @@
-"""SyncNet: the published values on the published fill, its windows, and the lip-sync errors made of them."""
+"""SyncNet: the published values on the published fill, its windows, and the lip-sync errors made of them.
+
+Independent source: syncnet-python 0.2.3 on the same fill (`benchmarks/parity/video_networks.py`).
+"""
 
 from fractions import Fraction
 
