@@ -3,6 +3,7 @@
 from ltx2_reports.contrast import Contrast, Contrasts
 from ltx2_reports.contrast_words import is_significant, sentence
 from ltx2_reports.margins import MARGIN_ALPHA, MarginVerdict
+from ltx2_reports.statistics import Interval
 
 
 def facts(contrasts: Contrasts) -> dict[str, object]:
@@ -32,9 +33,7 @@ def _facts(contrast: Contrast) -> dict[str, object]:
         "primary": contrast.primary,
         "a": contrast.first,
         "b": contrast.second,
-        "difference": contrast.difference.value,
-        "low": contrast.difference.low,
-        "high": contrast.difference.high,
+        **{key: value for key, value in _interval_facts(contrast.difference).items() if key != "n"},
         "interval_by": contrast.difference.made,
         "p": contrast.p,
         "p_holm": contrast.p_holm,
@@ -52,15 +51,7 @@ def _facts(contrast: Contrast) -> dict[str, object]:
         "paired_by_seed": contrast.by_seed,
         "margin": _margin_facts(contrast.margin),
         "excluded": list(contrast.excluded),
-        "categories": {
-            part.category: {
-                "difference": part.difference.value,
-                "low": part.difference.low,
-                "high": part.difference.high,
-                "n": part.difference.n,
-            }
-            for part in contrast.categories
-        },
+        "categories": {part.category: _interval_facts(part.difference) for part in contrast.categories},
         "sentence": sentence(contrast),
     }
 
@@ -76,3 +67,7 @@ def _margin_facts(found: MarginVerdict | None) -> dict[str, object] | None:
         "limit": found.limit,
         "level": 1 - MARGIN_ALPHA,
     }
+
+
+def _interval_facts(interval: Interval) -> dict[str, object]:
+    return {"difference": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}

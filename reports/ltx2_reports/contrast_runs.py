@@ -49,22 +49,32 @@ def contrast_runs(
     """
     require_shared_prompts(first, second)
     names, left_out = comparable_metrics(first, second, metrics, sets or {})
-    made: list[Contrast] = []
-    for name in sorted(names, key=lambda name: _rank(name, primary)):
-        try:
-            made.append(contrast_metric(first, second, name, primary=name in primary, draws=(sets or {}).get(name)))
-        except ValueError as error:
-            left_out.append(str(error))
-    made = _with_holm(_with_intervals(made, first))
+    ordered = sorted(names, key=lambda name: _rank(name, primary))
+    bare, without = _each(first, second, ordered, primary, sets or {})
+    made = _with_holm(_with_intervals(bare, first))
     runs = (first, second)
     return Contrasts(
         first=first,
         second=second,
         contrasts=tuple(_with_margin(contrast, (margins or {}).get(contrast.metric.id)) for contrast in made),
-        left_out=(*suites_note(first, second), *left_out, *_seed_notes(made), *noise_notes(runs, "AB")),
+        left_out=(*suites_note(first, second), *left_out, *without, *_seed_notes(made), *noise_notes(runs, "AB")),
         level=LEVEL,
         resamples=RESAMPLES,
     )
+
+
+def _each(
+    first: Run, second: Run, names: Sequence[str], primary: Sequence[str], sets: Mapping[str, SetDraws]
+) -> tuple[list[Contrast], list[str]]:
+    """One contrast per metric, without what is drawn for all at once; and why the others have none."""
+    made: list[Contrast] = []
+    without: list[str] = []
+    for name in names:
+        try:
+            made.append(contrast_metric(first, second, name, primary=name in primary, draws=sets.get(name)))
+        except ValueError as error:
+            without.append(str(error))
+    return made, without
 
 
 def _rank(name: str, primary: Sequence[str]) -> tuple[int, bool, str]:

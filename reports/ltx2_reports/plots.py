@@ -157,7 +157,7 @@ def _dot(axes: "Axes", point: Point, *, left: bool) -> None:
     if point.low is not None and point.high is not None:
         axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=2, solid_capstyle="round")
     axes.plot(point.x, point.y, marker="o", color=colour, markersize=7)
-    side = {"xytext": (-7, 5), "ha": "right"} if left else {"xytext": (7, 5), "ha": "left"}
+    side: dict[str, Any] = {"xytext": (-7, 5), "ha": "right"} if left else {"xytext": (7, 5), "ha": "left"}
     axes.annotate(point.name, (point.x, point.y), textcoords="offset points", **side)
 
 
