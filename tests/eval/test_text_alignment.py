@@ -1,6 +1,10 @@
 """CLIP and CLAP through their real loaders, on tiny random models saved in the published layout."""
 
+import copy
 import json
+import sys
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,15 +13,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ltx2_benchmarks.suite import Prompt
-from ltx2_eval.extractors.base import NotApplicable
+from ltx2_eval.extractors import clap_upstream
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable
 from ltx2_eval.extractors.catalogue import EXTRACTORS
 from ltx2_eval.extractors.clap import HOP, WINDOW, ClapExtractor, clap_front_end, windows
 from ltx2_eval.extractors.clip_text_video import ClipExtractor, clip_pixels
 from ltx2_eval.extractors.embedding import tokenized, unit
 from ltx2_eval.metrics.alignment import clap_sides, clap_ta, clip_sides, clip_tv
 from ltx2_eval.metrics.base import Subject
+from ltx2_eval.weights.clap_layout import clap_state, is_left_out, released_clap_state
 from ltx2_eval.weights.convert import main
 from ltx2_reports.records import ClipRecord
+from ltx2_reports.store import DamagedError
 
 _RECORD = ClipRecord(sample="s", prompt_id="p", seed=0, file="clips/s.mp4", sha256="0" * 64)
 
@@ -249,8 +256,6 @@ def test_the_published_audio_branch_is_reproduced(published_fill, published_inpu
     from transformers import ClapAudioConfig
     from transformers.models.clap.modeling_clap import ClapAudioModel
 
-    from ltx2_eval.weights.clap_layout import clap_state
-
     model = ClapAudioModel(ClapAudioConfig()).eval()
     full = {f"audio_model.{key}": value for key, value in model.state_dict().items()}
     prefix = "module.audio_branch."
@@ -363,3 +368,71 @@ def test_a_model_that_gives_all_texts_one_embedding_is_refused(clip_folder, tmp_
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="one embedding"):
         ClipExtractor.load(EXTRACTORS["clip-vit-l14"], tmp_path, "cpu")
+
+
+def test_the_way_back_to_the_released_names(clap_folder):
+    state = load_file(clap_folder / "model.safetensors")
+    expected = _published_clap(load_file(clap_folder / "original/w.safetensors"))
+    found = released_clap_state(state)
+    released = {key.removeprefix("module."): value for key, value in expected.items()}
+    assert set(found) == {key for key in released if not is_left_out(key)}
+    assert all(torch.equal(found[key], released[key]) for key in found)
+
+
+class _Missing(NamedTuple):
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def _laion_clap(clap_model, more=()):
+    """A package with the calls of laion-clap that are used, around transformers' model."""
+
+    class Model:
+        def load_state_dict(self, state, strict):
+            assert not strict
+            self.ours = copy.deepcopy(clap_model.model)
+            found = self.ours.load_state_dict(clap_state(state), strict=False)
+            assert not found.unexpected_keys
+            assert all(key.endswith(("position_ids", "token_type_ids")) for key in found.missing_keys)
+            return _Missing(["audio_branch.logmel_extractor.melW", "text_transform.sequential.0.weight"], list(more))
+
+        def eval(self):
+            pass
+
+        def get_text_embedding(self, inputs):
+            return 3 * unit(self.ours.get_text_features(**inputs))
+
+    class Module:
+        def __init__(self, enable_fusion, device, amodel):
+            assert (enable_fusion, device, amodel) == (False, "cpu", "HTSAT-tiny")
+            self.model = Model()
+
+        def get_audio_embedding_from_data(self, x, use_tensor):
+            assert (x.ndim, len(x), use_tensor) == (2, 1, False)
+            mels = clap_front_end()([x[0]], sampling_rate=48_000, return_tensors="pt")["input_features"]
+            return unit(self.model.ours.get_audio_features(input_features=mels)).numpy()
+
+    return SimpleNamespace(CLAP_Module=Module)
+
+
+def test_the_authors_package_runs_the_same_extractor(clap_folder, clap_model, sound_clip, monkeypatch):
+    spec = EXTRACTORS["clap-music-speech-upstream"]
+    assert (spec.weights, spec.dimension) == (clap_model.spec.weights, clap_model.spec.dimension)
+    monkeypatch.setattr(clap_upstream, "_WIDTHS", {64: "HTSAT-tiny"})
+    monkeypatch.setitem(sys.modules, "laion_clap", _laion_clap(clap_model))
+    upstream = clap_upstream.ClapUpstreamExtractor.load(spec, clap_folder, "cpu")
+    clip = sound_clip(np.random.default_rng(0).normal(0, 0.1, 12 * 48_000), 48_000)
+    found = upstream.features(clip)
+    assert (found.dtype, len(found)) == (np.float32, 2)
+    np.testing.assert_allclose(found, clap_model.features(clip), rtol=1e-5, atol=1e-6)
+    texts = ["a dog barks", "rain"]
+    np.testing.assert_allclose(upstream.text_features(texts), clap_model.text_features(texts), rtol=1e-5, atol=1e-6)
+    monkeypatch.setitem(sys.modules, "laion_clap", _laion_clap(clap_model, ["audio_branch.other"]))
+    with pytest.raises(DamagedError, match=r"audio_branch\.other"):
+        clap_upstream.ClapUpstreamExtractor.load(spec, clap_folder, "cpu")
+
+
+def test_without_the_authors_package_it_is_said_how_to_get_it(clap_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "laion_clap", None)
+    with pytest.raises(NotAvailable, match=r"needs a working laion-clap .*: `pip install laion-clap==1\.1\.7"):
+        clap_upstream.ClapUpstreamExtractor.load(EXTRACTORS["clap-music-speech-upstream"], clap_folder, "cpu")

@@ -142,6 +142,16 @@ SPECS: tuple[ExtractorSpec, ...] = (
         beside=("silero-vad",),
     ),
     _sound(
+        "clap-music-speech-upstream",
+        "LAION-CLAP music_speech_audioset, audio embedding, by the package laion-clap",
+        512,
+        "clap-music-speech",
+        "mono48000-soxrvhq-laionclap",
+        "10s-hop5s",
+        "Wu et al. 2023, LAION-AI/CLAP; its own code and front end",
+        "clap_upstream:ClapUpstreamExtractor",
+    ),
+    _sound(
         "whisper-turns",
         "Whisper base and Resemblyzer, by stretch of speech",
         258,

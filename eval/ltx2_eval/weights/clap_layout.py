@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 _DROPPED = re.compile(
@@ -26,6 +27,7 @@ _RENAMED_AUDIO = (
     (r"\.attn\.relative_position_", ".attention.self.relative_position_"),
 )
 _QKV = re.compile(r"(.*)\.attn\.qkv\.(weight|bias)")
+_SPLIT = re.compile(r"(audio_model\..*)\.attention\.self\.(query|key|value)\.(weight|bias)")
 _BLOCK = re.compile(r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_before\.weight")
 _TEXT_LAYER = re.compile(r"text_model\.encoder\.layer\.(\d+)\.")
 _TEXT_HEAD_WIDTH = 64
@@ -63,6 +65,33 @@ def _renamed(key: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
         return
     for name, part in zip(("query", "key", "value"), value.chunk(3), strict=True):
         yield f"{match[1]}.attention.self.{name}.{match[2]}", part
+
+
+def is_left_out(key: str) -> bool:
+    """Whether a released name is of a table or a head, which ClapModel does without."""
+    return _DROPPED.fullmatch(key) is not None
+
+
+def released_clap_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The way back: from the names of ClapModel to those of LAION-AI/CLAP, query, key and value in one again."""
+    released: dict[str, Tensor] = {}
+    for key, value in state.items():
+        match = _SPLIT.fullmatch(key)
+        if match is None:
+            released[_released(key)] = value
+        elif match[2] == "query":
+            names = (f"{match[1]}.attention.self.{name}.{match[3]}" for name in ("query", "key", "value"))
+            released[_released(f"{match[1]}.attn.qkv.{match[3]}")] = torch.cat([state[name] for name in names])
+    return released
+
+
+def _released(key: str) -> str:
+    if key.startswith("audio_model."):
+        for released, ours in sorted(_RENAMED_AUDIO, key=lambda names: -len(names[1])):  # one ends as another does
+            key = key.replace(ours, released.replace("\\", ""))
+        return key.replace("audio_model.audio_encoder.", "audio_branch.")
+    key = re.sub(r"^text_model\.", "text_branch.", key)
+    return re.sub(r"^(text|audio)_projection\.linear([12])\.", lambda m: f"{m[1]}_projection.{2 * int(m[2]) - 2}.", key)
 
 
 def clap_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
