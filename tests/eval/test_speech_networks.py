@@ -2,7 +2,8 @@
 
 Independent sources: speechmos 0.0.1.1 and Silero's ONNX model under onnxruntime 1.32, resemblyzer 0.1.4, and Whisper
 under CTranslate2 4.8.5, run on the same sounds in an environment of their own
-(`benchmarks/parity/speech.py`). `two_voices.ogg` holds four sentences in two voices of the speech synthesiser espeak-ng.
+(`benchmarks/parity/speech.py`). `two_voices.ogg` holds four sentences in two voices of the speech synthesiser
+espeak-ng.
 """
 
 import struct
