@@ -181,7 +181,7 @@ def centre_crop_224(frames: NDArray[np.uint8]) -> Tensor:
     Returns:
         (3, f, 224, 224) float32 in -1..1.
     """
-    size = scaled(*frames.shape[1:3], SIDE, "up")
+    size = scaled(frames, SIDE, "up")
     x = interpolated(frames, size, "bilinear")
     return rearrange(cut(x, centred(size, SIDE, "down"), SIDE), "f c h w -> c f h w") / 127.5 - 1
 

@@ -51,7 +51,7 @@ def three_crops(frames: NDArray[np.uint8], *, bicubic: bool = False) -> Tensor:
         frames: of any size.
         bicubic: resize by antialiased bicubic interpolation, as av-benchmark does; else bilinear without, as ImageBind.
     """
-    size = scaled(*frames.shape[1:3], SIDE)
+    size = scaled(frames, SIDE)
     if bicubic:
         x = interpolated(frames, size, "bicubic", antialias=True, whole=True)
     else:

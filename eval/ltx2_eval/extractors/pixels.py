@@ -15,8 +15,9 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def scaled(height: int, width: int, side: int, rule: Literal["down", "up"] = "down") -> tuple[int, int]:
-    """Height and width with the shorter of them `side`, the other in proportion and rounded by the rule."""
+def scaled(frames: NDArray[np.uint8], side: int, rule: Literal["down", "up"] = "down") -> tuple[int, int]:
+    """Height and width of (f, h, w, 3) with the shorter at `side`, the other in proportion, rounded by the rule."""
+    height, width = frames.shape[1:3]
     short = min(height, width)
     up = short - 1 if rule == "up" else 0
     return (height * side + up) // short, (width * side + up) // short
@@ -58,7 +59,7 @@ def interpolated(
 
 def pillow_squares(frames: NDArray[np.uint8], side: int, rule: Literal["down", "even"]) -> NDArray[np.uint8]:
     """Short side by Pillow's antialiased bicubic interpolation, centre crop: (f, h, w, 3) -> (f, side, side, 3)."""
-    size = scaled(*frames.shape[1:3], side)
+    size = scaled(frames, side)
     top, left = centred(size, side, rule)
     box = (left, top, left + side, top + side)
     images = (Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC).crop(box) for frame in frames)
@@ -81,7 +82,7 @@ def short_side_224(frames: NDArray[np.uint8], mode: Literal["bilinear", "bicubic
     Returns:
         (f, 3, h', w'), the shorter of h' and w' 224.
     """
-    size = scaled(*frames.shape[1:3], SIDE)
+    size = scaled(frames, SIDE)
     x = interpolated(frames, size, mode, whole=True)
     return cut(x, centred(size, SIDE, "even"), SIDE) if crop else x
 
