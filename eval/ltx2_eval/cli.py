@@ -381,7 +381,7 @@ def doctor(json: options.Json = False, debug: options.Debug = False) -> None:
 @weights_app.command(epilog="Example: ltx2-eval weights pull --profile offline")
 def pull(
     names: Annotated[list[str] | None, typer.Argument(help="Names, as in `ltx2-eval weights status`.")] = None,
-    profile: Annotated[str, typer.Option(help="Instead of names: all weights of a profile.")] = "",
+    profile: Annotated[str, typer.Option(help="All weights of a profile, besides those named.")] = "",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

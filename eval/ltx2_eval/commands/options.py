@@ -27,7 +27,12 @@ RunProfile = Annotated[
         show_default="nano for suites of the procedural world, else offline",
     ),
 ]
-ReferenceName = Annotated[str, typer.Option(help="Reference set of FVD, FAD, ...: world:COUNT or a folder of clips.")]
+ReferenceName = Annotated[
+    str,
+    typer.Option(
+        help="Reference set of FVD, FAD, ...: a folder of clips, world:COUNT, or fma-pop, fadtk's published statistics."
+    ),
+]
 Seeds = Annotated[
     list[int] | None,
     typer.Option(

@@ -17,6 +17,8 @@ def pull_command(given: Given) -> None:
     wanted = dict.fromkeys([*(given.names or ()), *(weights.profile(given.profile) if given.profile else ())])
     for name in wanted:
         weights.entry(name)  # a wrong name is told before anything is fetched
+    if not wanted and not given.json:
+        note(f"profile {given.profile} needs no weights")
     states, failed = [], {}
     for name in wanted:
         try:
