@@ -12,7 +12,7 @@ from studies import Array, Shape, paired, prompt_effects, run
 from ltx2_eval.metrics.kernel import KernelOverClips
 from ltx2_reports.contrast_metric import clip_contrast
 from ltx2_reports.statistics import Interval, Method, error_interval, mean_intervals, paired_differences
-from ltx2_reports.statistics.sets import SetDraws, jackknife_error, set_difference, u_statistic_error
+from ltx2_reports.statistics.sets import SetDraws, kernel_error, set_difference, u_statistic_error
 
 SHAPES = (
     Shape(name="normal", mean=1.0, prompts=0.2, seeds=0.2, shared=0.0, skew=0.0),
@@ -108,7 +108,7 @@ def kernel(prompts: int, seeds: int, shift: float, studies: int) -> tuple[float,
         ]
         terms = [distance.terms(side, reference, names) for side in sides]
         values = [distance(side, reference) for side in sides]
-        alone.append(error_interval(values[0], jackknife_error(terms[0]) or 0.0, prompts))
+        alone.append(error_interval(values[0], kernel_error(terms[0]) or 0.0, prompts))
         paired.append(_by_terms(values[0], values[1], terms[1] - terms[0], prompts))
         unbiased.append(error_interval(values[0], u_statistic_error(terms[0]) or 0.0, prompts))
     return share(alone, truth), share(paired, other - truth), share(unbiased, truth)

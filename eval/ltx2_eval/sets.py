@@ -34,7 +34,7 @@ from ltx2_reports.records import (
     ValueRecord,
     inputs_hash,
 )
-from ltx2_reports.statistics.sets import ERROR_BY, STANDARD_ERROR, jackknife_error
+from ltx2_reports.statistics.sets import ERROR_BY, STANDARD_ERROR, kernel_error
 
 Features = Sequence[NDArray[np.float32]]
 Details = dict[str, Scalar]
@@ -266,7 +266,7 @@ def _spread(distance: Any, generated: Features, real: Any, groups: list[str]) ->
     spread = replicates(distance, generated, real, groups)
     if not hasattr(distance, "terms"):
         return {STANDARD_ERROR: None}, spread
-    return {STANDARD_ERROR: jackknife_error(distance.terms(generated, real, groups)), ERROR_BY: "jackknife"}, spread
+    return {STANDARD_ERROR: kernel_error(distance.terms(generated, real, groups)), ERROR_BY: "kernel"}, spread
 
 
 def _of_cosines(entry: MetricEntry, sides: Features, groups: list[str]) -> _Computed:

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from ltx2_reports.statistics import mean_interval, mean_intervals, paired_differences
-from ltx2_reports.statistics.sets import jackknife_error, u_statistic_error
+from ltx2_reports.statistics.sets import jackknife_error, kernel_error, u_statistic_error
 from ltx2_reports.statistics.studentised import LEAST_RESAMPLED, range_of_differences
 
 DRAWS = 2000
@@ -144,4 +144,5 @@ def test_the_jackknife_of_a_kernel_distance_leaves_out_one_item_at_a_time() -> N
     expected = math.sqrt(8 / 9 * ((without - without.mean()) ** 2).sum())
     assert jackknife_error(terms) == pytest.approx(expected)
     assert jackknife_error(terms) > u_statistic_error(terms)
-    assert jackknife_error(np.ones((3, 3))) is None
+    assert kernel_error(terms) ** 2 == pytest.approx((expected**2 + u_statistic_error(terms) ** 2) / 2)
+    assert jackknife_error(np.ones((3, 3))) is kernel_error(np.ones((3, 3))) is None
