@@ -77,7 +77,7 @@ def paired_frames(subject: Subject) -> tuple[Frames, Frames]:
         sizes = [f"{frames.shape[2]}x{frames.shape[1]}" for frames in (own, other)]
         raise NotApplicable(f"a picture of {sizes[0]} and a reference of {sizes[1]}; they are compared pixel by pixel")
     rates = [float(clip.fps) for clip in (subject.clip, subject.reference) if clip.fps is not None]
-    if not np.isclose(*rates, rtol=1e-3):
+    if not np.isclose(rates[0], rates[1], rtol=1e-3):
         raise NotApplicable(
             f"{rates[0]:g} frames a second and {rates[1]:g} of the reference; they are compared in order"
         )
@@ -158,4 +158,4 @@ def _compared(own: Frames, other: Frames, rate_hz: float, model: str) -> dict[st
 def _poured(pipe: int, frames: Frames) -> None:
     """Write all frames; a reader that went away says why itself."""
     with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as file:
-        file.write(memoryview(np.ascontiguousarray(frames)).cast("B"))
+        file.write(np.ascontiguousarray(frames).data)
