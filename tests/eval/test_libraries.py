@@ -113,7 +113,6 @@ def test_every_extractor_says_which_libraries_it_goes_through():
     modules = {spec.implementation.partition(":")[0] for spec in EXTRACTORS.values()}
     for module in sorted(modules):
         name, used = module.rpartition(".")[2], set(USED[module])
-        assert used <= _uses(module), module
         assert _uses(module) - used <= NOT_REACHED.get(name, set()), module
 
 
