@@ -26,7 +26,7 @@ USED: dict[str, tuple[str, ...]] = {
     **{f"{_EXTRACTORS}.{name}": ("soxr", "torch", "transformers") for name in ("audiobox", "clap", "turns", "whisper")},
     **{f"{_EXTRACTORS}.{name}": _PICTURES for name in ("efficientnet", "lpips", "transnet")},
     **{f"{_EXTRACTORS}.{name}": (*_PICTURES, "transformers") for name in ("clip_frames", "clip_text_video")},
-    f"{_EXTRACTORS}.clap_upstream": ("soxr", "torch"),
+    f"{_EXTRACTORS}.clap_upstream": ("soxr", "torch", "transformers"),
     f"{_EXTRACTORS}.consistency": (*_PICTURES, "transformers"),
     **{f"{_EXTRACTORS}.{name}": _BOTH for name in ("lip_tracks", "objects", "synchformer", "syncnet")},
     f"{_EXTRACTORS}.fadtk": ("soxr", "torch", "transformers"),
