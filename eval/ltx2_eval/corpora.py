@@ -1,6 +1,7 @@
 """Records of clips -> rates of the whole corpus: nothing is computed again, the clips' own counts are summed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _counted(recorder: Recorder, of_clips: str) -> _Counted:
 
 
 def _value(entry: MetricEntry, counted: _Counted, protocol: Protocol) -> ValueRecord:
-    common = {
+    common: dict[str, Any] = {
         "sample": None,
         "metric": entry.spec.id,
         "protocol": protocol.identity,

@@ -104,9 +104,9 @@ class FadtkClapExtractor(ClapExtractor):
             NotApplicable: no sound.
         """
         parts = chunks(heard(clip, CLAP_RATE_HZ))
-        return halved(np.concatenate([self._embedded(parts[i : i + _BATCH]) for i in range(0, len(parts), _BATCH)]))
+        return halved(np.concatenate([self._rows(parts[i : i + _BATCH]) for i in range(0, len(parts), _BATCH)]))
 
-    def _embedded(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _rows(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:
         batch = self.front_end(list(parts), sampling_rate=CLAP_RATE_HZ, return_tensors="pt")
         with torch.inference_mode():
             mels = batch["input_features"].to(self.device)
