@@ -5,7 +5,7 @@ import pytest
 
 from ltx2_eval.metrics.catalogue import BUILT_IN, chosen
 from ltx2_eval.metrics.floor import mismatched
-from ltx2_eval.sets import TooFew, _of_pairs
+from ltx2_eval.sets import TooFew, _of_cosines
 
 
 def _loops(sides, prompts, counts):
@@ -53,7 +53,7 @@ def test_every_cosine_has_a_floor_and_brings_it_along():
 @pytest.mark.parametrize(("gives", "value"), [("floor", 0.0), ("margin", 1.0)])
 def test_what_is_recorded(gives, value):
     sides = [np.stack([row, row]) for row in np.eye(8, dtype=np.float32)]
-    made = _of_pairs(BUILT_IN[f"clip_tv_{gives}"], sides, list("abcdefgh"))
+    made = _of_cosines(BUILT_IN[f"clip_tv_{gives}"], sides, list("abcdefgh"))
     assert made.value == value
     assert made.details == {"matched": 1.0, "floor": 0.0}
     assert len(made.replicates) == 200
@@ -61,4 +61,4 @@ def test_what_is_recorded(gives, value):
 
 def test_one_prompt_is_too_few():
     with pytest.raises(TooFew, match="one prompt only"):
-        _of_pairs(BUILT_IN["clip_tv_floor"], [np.ones((2, 3), np.float32)] * 5, ["a"] * 5)
+        _of_cosines(BUILT_IN["clip_tv_floor"], [np.ones((2, 3), np.float32)] * 5, ["a"] * 5)

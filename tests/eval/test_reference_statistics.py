@@ -82,7 +82,7 @@ def test_it_is_a_reference_by_name():
     pinned = next(item for item in lock().weights if item.name == "fma-pop")
     assert (reference.ref.sha256, reference.ref.n) == (pinned.sha256, 0)
     for other in ("soundnet-pool5", "vggish", "clap-630k"):  # other windows, other samples: never mixed
-        with pytest.raises(NotApplicable, match="name one of fad_vggish_fadtk, fad_clap_630k_fadtk$"):
+        with pytest.raises(NotApplicable, match=r"name one of fad_vggish_fadtk, fad_clap_630k_fadtk$"):
             reference.features(other, None, None)
     assert reference.features("vggish-fadtk", None, None) == Statistics(name="fma-pop", key="vggish")
     with pytest.raises(ValueError, match="clips are needed here"):
