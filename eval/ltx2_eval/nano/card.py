@@ -14,14 +14,15 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 480, 220, 64, 36, 28
 
 
 def figures_table(figures: Sequence[Figure]) -> str:
-    """A Markdown table: figure, value with its 95 % interval, bar, n."""
+    """A Markdown table: figure, value with its 95 % interval, bar, n; under it each note once."""
     rows = ["| figure | value | 95 % interval | bar | n |", "|---|---|---|---|---|"]
     for figure in figures:
         known = figure.low is not None and figure.high is not None
         interval = f"{figure.low:.4g} to {figure.high:.4g}" if known else ""
         value = f"{figure.value:.4g} {figure.unit}".rstrip()
         rows.append(f"| {figure.name} | {value} | {interval} | {figure.bar} | {figure.n} |")
-    return "\n".join(rows)
+    notes = dict.fromkeys(figure.note for figure in figures if figure.note)
+    return "\n".join([*rows, *(line for note in notes for line in ("", note))])
 
 
 def write_figures(card: Path, figures: Sequence[Figure]) -> None:

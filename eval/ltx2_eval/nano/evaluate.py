@@ -169,6 +169,7 @@ def _following(samples: Samples) -> list[Figure]:
         figures += sync_figures(name, samples[name])
     figures += difference_figures(guided, alone, "guided minus unguided")
     figures += sync_figures("unguided, streams isolated", isolated)
-    figures += sync_difference(alone, isolated, "distance of onsets from flashes, joined minus isolated")
+    distance = "distance of onsets from flashes, joined minus isolated"
+    figures += sync_difference(alone, isolated, distance, ("joined", "isolated"))
     figures.append(median_figure("seconds per guided clip", [one.seconds for one in guided], "s", "at most 5"))
     return figures

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ltx2_reports.statistics import Interval, mean_interval
+from ltx2_reports.statistics import ByPrompt, Interval, mean_interval, paired_differences
+from ltx2_reports.statistics.studentised import Range, range_of_differences
+
+SHARE: Range = (0.0, 1.0)
+COSINE: Range = (-1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +23,8 @@ class Figure:
     n: int
     bar: str = ""
     """What the project asks for, '' where a figure is only for information."""
+    note: str = ""
+    """What the interval or the value leaves out, said under the table; '' for nothing."""
 
     def line(self) -> str:
         """The figure in one line."""
@@ -31,10 +37,26 @@ class Figure:
         return asdict(self)
 
 
-def mean_figure(name: str, values: Mapping[str, Sequence[float]], unit: str, bar: str = "") -> Figure:
-    """Mean over clips or prompts (key -> values) with its bootstrap interval."""
-    interval = mean_interval(values)
+def mean_figure(
+    name: str, values: Mapping[str, Sequence[float]], unit: str, bar: str = "", allowed: Range = (None, None)
+) -> Figure:
+    """Mean over clips or prompts (key -> values) with its bootstrap interval, which stays within what is allowed."""
+    interval = mean_interval(values, allowed=allowed)
     return of_interval(name, interval, unit, len(values), bar)
+
+
+def difference_figure(
+    name: str, first: ByPrompt, second: ByPrompt, unit: str, bar: str = "", allowed: Range = (None, None)
+) -> Figure:
+    """Mean of first minus second over the keys that both have; `allowed` is the range of either.
+
+    Raises:
+        ValueError: No key is shared.
+    """
+    (found,) = paired_differences([(first, second)], ranges=[range_of_differences(allowed)])
+    if found is None:
+        raise ValueError(f"{name!r}: no prompt has a value on both sides; take more prompts")
+    return of_interval(name, found.interval, unit, found.prompts, bar)
 
 
 def of_interval(name: str, interval: Interval, unit: str, n: int, bar: str = "") -> Figure:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 import torch
@@ -15,9 +16,8 @@ from ltx2_benchmarks.prompt import Prompt
 from ltx2_benchmarks.synthetic import Verdict, check, measure
 from ltx2_benchmarks.synthetic.checkers import Measured
 from ltx2_eval.clip import Clip
-from ltx2_eval.nano.figures import Figure, mean_figure, median_figure, of_interval
+from ltx2_eval.nano.figures import SHARE, Figure, difference_figure, mean_figure, median_figure
 from ltx2_eval.nano.world_pool import FPS, FRAMES, SIZE_PX
-from ltx2_reports.statistics import paired_difference
 
 BARS: Mapping[str, str] = {
     "colour": "at least 0.90",
@@ -28,6 +28,11 @@ BARS: Mapping[str, str] = {
 ISOLATED = Guidance(video=StreamGuidance(text=1, modality=0), audio=StreamGuidance(text=1, modality=0))
 """The prediction of the isolated streams alone: as `UNGUIDED`, but neither stream ever sees the other."""
 GUIDED, ALONE, FEW = "guided", "unguided", "few steps"
+_NEAREST = "Distances of onsets are to the nearest flash: median of each clip, then over clips that have both."
+_BOTH_NEEDED = (
+    "The difference of distances is of prompts with flashes and onsets on both sides; the prompts that each side lost "
+    "stand below it."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +125,7 @@ def following_figures(name: str, samples: Sequence[Sampled]) -> list[Figure]:
     """The share of promises kept, one figure per kind of promise."""
     names = list(dict.fromkeys(promise for one in samples for promise in one.verdicts))
     return [
-        mean_figure(f"{name}: {promise}", values, "", BARS.get(promise, "") if name == GUIDED else "")
+        mean_figure(f"{name}: {promise}", values, "", BARS.get(promise, "") if name == GUIDED else "", SHARE)
         for promise in names
         if (values := kept(samples, promise))
     ]
@@ -132,41 +137,73 @@ def difference_figures(first: Sequence[Sampled], second: Sequence[Sampled], what
     for promise in BARS:
         a, b = kept(first, promise), kept(second, promise)
         if a.keys() & b.keys():
-            found = paired_difference(a, b)
-            figures.append(of_interval(f"{what}: {promise}", found.interval, "", found.prompts, "above 0"))
+            figures.append(difference_figure(f"{what}: {promise}", a, b, "", "above 0", SHARE))
     return figures
 
 
-def event_distances_ms(measured: Measured) -> list[float]:
-    """For every onset that is heard, how far the nearest flash is."""
+def clip_distance_ms(measured: Measured) -> float | None:
+    """Median over the onsets that are heard of how far the nearest flash is; None where either is missing.
+
+    Onsets of one clip share its delay, so a clip counts once. Onsets are not matched one to one: a clip of many flashes
+    is near to any onset, and what has too many or too few is told by the promises `count` and `count_seen`.
+    """
     if measured.seen is None or measured.heard is None:
-        return []
+        return None
     flashes = [flash.time_s for flash in measured.seen.flashes]
     onsets = [onset.time_s for onset in measured.heard.onsets]
-    return [1000 * min(abs(onset - flash) for flash in flashes) for onset in onsets] if flashes else []
+    if not flashes or not onsets:
+        return None
+    return 1000 * median(min(abs(onset - flash) for flash in flashes) for onset in onsets)
 
 
 def sync_figures(name: str, samples: Sequence[Sampled]) -> list[Figure]:
-    """Median distance of onsets from flashes in clips that should have both, and how many have."""
-    due = [one for one in samples if world_claims(one.prompt).get("impacts")]
-    distances = [value for one in due for value in event_distances_ms(one.measured)]
-    figures = [mean_figure(f"{name}: clips with flashes and onsets", _has_both(due), "")] if due else []
+    """Median over clips of their distance of onsets from flashes, for prompts of impacts, and how many have both."""
+    due, distances = _due(samples), clip_distances_ms(samples)
+    if not due:
+        return []
+    has_both = {one.prompt.id: [float(one.prompt.id in distances)] for one in due}
+    figures = [mean_figure(f"{name}: clips with flashes and onsets", has_both, "", allowed=SHARE)]
     if distances:
-        figures.append(median_figure(f"{name}: distance of onsets from flashes", distances, "ms", "at most 40"))
+        values = [value for (value,) in distances.values()]
+        found = median_figure(f"{name}: distance of onsets from flashes", values, "ms", "at most 40")
+        figures.append(replace(found, note=_NEAREST))
     return figures
 
 
-def sync_difference(first: Sequence[Sampled], second: Sequence[Sampled], what: str) -> list[Figure]:
-    """Paired difference of the mean distance of onsets from flashes, on prompts where both ways have some."""
-    a, b = (
-        {one.prompt.id: distances for one in samples if (distances := event_distances_ms(one.measured))}
-        for samples in (first, second)
-    )
+def sync_difference(
+    first: Sequence[Sampled], second: Sequence[Sampled], what: str, names: tuple[str, str]
+) -> list[Figure]:
+    """Paired difference of the clips' distances of onsets from flashes, and how many prompts each side lost.
+
+    A clip without flashes or without onsets has no distance, so that the difference alone flatters a way that often
+    makes none: the two counts say on how many of the prompts that promise impacts that was so.
+
+    Args:
+        first: Clips of one way.
+        second: Clips of the same prompts of another.
+        what: Name of the figure.
+        names: Of the two ways.
+    """
+    a, b = clip_distances_ms(first), clip_distances_ms(second)
     if not a.keys() & b.keys():
         return []
-    found = paired_difference(a, b)
-    return [of_interval(what, found.interval, "ms", found.prompts, "below 0")]
+    figures = [replace(difference_figure(what, a, b, "ms", "below 0"), note=_BOTH_NEEDED)]
+    for name, samples, found in ((names[0], first, a), (names[1], second, b)):
+        due = _due(samples)
+        lost = len(due) - len(found)
+        figures.append(
+            Figure(name=f"{what}: prompts lost, {name}", value=lost, low=None, high=None, unit="", n=len(due))
+        )
+    return figures
 
 
-def _has_both(samples: Sequence[Sampled]) -> dict[str, list[float]]:
-    return {one.prompt.id: [float(bool(event_distances_ms(one.measured)))] for one in samples}
+def clip_distances_ms(samples: Sequence[Sampled]) -> dict[str, list[float]]:
+    """By prompt `clip_distance_ms` of the clips that should have impacts and have flashes and onsets."""
+    return {
+        one.prompt.id: [distance] for one in _due(samples) if (distance := clip_distance_ms(one.measured)) is not None
+    }
+
+
+def _due(samples: Sequence[Sampled]) -> list[Sampled]:
+    """The clips whose prompts promise impacts."""
+    return [one for one in samples if world_claims(one.prompt).get("impacts")]

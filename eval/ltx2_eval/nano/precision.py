@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from ltx2_eval.nano.figures import Figure, mean_figure, of_interval
+from ltx2_eval.nano.figures import COSINE, SHARE, Figure, difference_figure, mean_figure
 from ltx2_eval.nano.following import Sampled
-from ltx2_reports.statistics import paired_difference
 
 PRECISIONS: Mapping[str, Mapping[str, Any]] = {
     "bfloat16": {"dtype": torch.bfloat16},
@@ -28,11 +27,10 @@ def precision_figures(name: str, reduced: Sequence[Sampled], full: Sequence[Samp
     wanted = {one.prompt.id for one in reduced}
     cosines = latent_cosines(reduced, full)
     a, b = promises_kept(reduced), promises_kept([one for one in full if one.prompt.id in wanted])
-    found = paired_difference(a, b)
     return [
-        mean_figure(f"{name}: cosine of the latents with those in float32", cosines, ""),
-        mean_figure(f"{name}: promises kept", a, ""),
-        of_interval(f"{name} minus float32: promises kept", found.interval, "", found.prompts),
+        mean_figure(f"{name}: cosine of the latents with those in float32", cosines, "", allowed=COSINE),
+        mean_figure(f"{name}: promises kept", a, "", allowed=SHARE),
+        difference_figure(f"{name} minus float32: promises kept", a, b, "", allowed=SHARE),
     ]
 
 
