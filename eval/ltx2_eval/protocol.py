@@ -1,14 +1,12 @@
 """Builds a value's protocol: everything that can change it."""
 
-from collections.abc import Sequence
-
 from ltx2_eval.extractors.base import NotAvailable, arithmetic
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.libraries import libraries_of
 from ltx2_eval.media import decoder_id
-from ltx2_eval.metrics.base import MetricEntry
-from ltx2_eval.metrics.catalogue import program_settings
-from ltx2_reports.records import PromptRef, Protocol, ReferenceRef, RunHeader, Scalar
+from ltx2_eval.metrics.base import MetricEntry, Text
+from ltx2_eval.metrics.catalogue import catalogue, program_settings
+from ltx2_reports.records import Protocol, ReferenceRef, RunHeader, Scalar
 
 
 def protocol_of(
@@ -21,6 +19,7 @@ def protocol_of(
 ) -> Protocol:
     """The protocol under which `entry` is computed here and now."""
     spec = pool.spec(entry.extractor) if entry.extractor else None
+    summed = catalogue()[entry.corpus_of] if entry.corpus_of else None
     return Protocol(
         metric=entry.spec.id,
         metric_version=entry.spec.version,
@@ -34,20 +33,24 @@ def protocol_of(
         reference=reference.label if reference else None,
         suite=header.spec.suite.label,
         n=n,
-        settings={**entry.settings, **_timing_settings(entry, header), **_program(entry)},
+        settings={**entry.settings, **_timing_settings(entry, header), **_program(entry), **_summed(summed)},
         arithmetic=arithmetic(pool.device) if spec else None,
-        libraries=libraries_of(entry.implementation, spec.implementation if spec else None),
-        text=_origin(entry.text, header.spec.prompts) if entry.text else None,
+        libraries=libraries_of(*(part.implementation for part in (entry, spec, summed) if part)),
+        text=_rule(entry.text) if entry.text else None,
     )
 
 
-def _origin(field: str, prompts: Sequence[PromptRef]) -> str:
-    """Where the text comes from that a clip is compared with: said apart by the suite, or cut out of the prompt."""
-    given = sum(bool(getattr(prompt, field)) for prompt in prompts)
-    if given == len(prompts):
-        return field
-    cut = "quotes in text" if field == "speech" else "text without quotes"
-    return f"{field} of {given} of {len(prompts)} prompts, else {cut}" if given else cut
+def _rule(field: Text) -> str:
+    """Which text a clip is compared with: what the suite says apart, and what is cut out of a prompt without it.
+
+    Which prompts have it is the suite's content, whose hash stands beside: runs of a part of it are measured alike.
+    """
+    return f"{field}, else {'quotes in text' if field == 'speech' else 'text without quotes'}"
+
+
+def _summed(entry: MetricEntry | None) -> dict[str, Scalar]:
+    """How the errors were counted that a rate of a corpus sums: by which version of the clip metric."""
+    return {f"{entry.spec.id}_version": entry.spec.version} if entry else {}
 
 
 def _program(entry: MetricEntry) -> dict[str, Scalar]:

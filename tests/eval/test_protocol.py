@@ -111,24 +111,37 @@ def test_the_decoder_is_in_it(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "told"),
+    ("field", "told"),
     [
-        ("audio_text", ["A bark.", "A bark."], "audio_text"),
-        ("audio_text", ["A bark.", None], "audio_text of 1 of 2 prompts, else text without quotes"),
-        ("visual_text", [None, None], "text without quotes"),
+        ("audio_text", "audio_text, else text without quotes"),
+        ("visual_text", "visual_text, else text without quotes"),
+        ("speech", "speech, else quotes in text"),
     ],
 )
-def test_where_a_text_comes_from_is_told(field, given, told):
-    prompts = tuple(_prompt(id=str(i), **{field: text}) for i, text in enumerate(given))
-    entry = dataclasses.replace(ENTRY, text=field)
-    assert _protocol(entry, header=_header(prompts=prompts)).text == told
-
-
-def test_spoken_lines_are_told_from_quotes():
+def test_the_rule_for_the_text_is_told_and_not_how_many_prompts_say_it_apart(field, told):
+    """A part of a suite is measured like the whole: its prompts are told by the suite's hash."""
     line = {"speaker": "a", "language": "en", "text": "Hello."}
-    speech = BUILT_IN["speech_wer"]
-    assert _protocol(speech, header=_header(prompts=(_prompt(speech=(line,)),))).text == "speech"
-    assert _protocol(speech, header=_header(prompts=(_prompt(text='He says "Hello."'),))).text == "quotes in text"
+    apart = _prompt(**{field: (line,) if field == "speech" else "A bark."})
+    entry = dataclasses.replace(ENTRY, text=field)
+    suites = ((apart,), (apart, _prompt(id="q")), (_prompt(id="q"),))
+    found = [_protocol(entry, header=_header(str(i) * 64, prompts)) for i, prompts in enumerate(suites)]
+    assert {protocol.text for protocol in found} == {told}
+    for other in found[1:]:
+        assert [line.partition(":")[0] for line in found[0].difference(other)] == ["suite"]
+
+
+@pytest.mark.parametrize("name", ["speech_wer_corpus", "speech_cer_corpus"])
+def test_a_corpus_rate_knows_how_its_clips_were_counted(name, monkeypatch):
+    """Another way to count is another version of the clip metric, and another rate."""
+    clip = BUILT_IN[BUILT_IN[name].corpus_of]
+    before = [_protocol(BUILT_IN[metric]).identity for metric in (name, clip.spec.id)]
+    later = clip.spec.model_copy(update={"version": clip.spec.version + 1})
+    monkeypatch.setitem(BUILT_IN, clip.spec.id, dataclasses.replace(clip, spec=later))
+    after = [_protocol(BUILT_IN[metric]).identity for metric in (name, clip.spec.id)]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    elsewhere = dataclasses.replace(BUILT_IN[clip.spec.id], implementation="ltx2_eval.metrics.offset:av_offset")
+    monkeypatch.setitem(BUILT_IN, clip.spec.id, elsewhere)
+    assert "soxr" in _protocol(BUILT_IN[name]).libraries
 
 
 def test_an_early_record_keeps_its_identity_and_says_what_it_does_not_know():
@@ -183,10 +196,12 @@ def test_every_metric_of_the_catalogue_has_an_identity_of_its_own():
 def test_a_program_outside_python_is_part_of_the_identity(monkeypatch):
     from ltx2_eval.metrics import vmaf
 
+    monkeypatch.setattr(vmaf, "_libvmaf", {"/somewhere": "3.0", "/elsewhere": "3.0", "/other": "3.1"}.__getitem__)
     monkeypatch.setattr(vmaf, "_ffmpeg", lambda: ("/somewhere", "9.0"))
     first = protocol_of(BUILT_IN["vmaf"], _header(), Pool())
-    assert first.settings == {"model": "vmaf_v0.6.1", "ffmpeg": "9.0"}
+    assert first.settings == {"model": "vmaf_v0.6.1", "ffmpeg": "9.0", "libvmaf": "3.0"}
     monkeypatch.setattr(vmaf, "_ffmpeg", lambda: ("/elsewhere", "9.0"))
     assert protocol_of(BUILT_IN["vmaf"], _header(), Pool()).identity == first.identity
-    monkeypatch.setattr(vmaf, "_ffmpeg", lambda: ("/somewhere", "9.1"))
-    assert protocol_of(BUILT_IN["vmaf"], _header(), Pool()).identity != first.identity
+    for changed in (("/somewhere", "9.1"), ("/other", "9.0")):
+        monkeypatch.setattr(vmaf, "_ffmpeg", lambda changed=changed: changed)
+        assert protocol_of(BUILT_IN["vmaf"], _header(), Pool()).identity != first.identity
