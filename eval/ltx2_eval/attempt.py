@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from ltx2_eval.extractors.base import Abstained, NotApplicable, NotAvailable, UnusableWeights
+from ltx2_eval.extractors.base import Abstained, NotApplicable, NotAvailable, NotLoaded, UnusableWeights
 from ltx2_reports.records import Reason, ReasonKind
 from ltx2_reports.store import DamagedError
 
@@ -20,8 +20,8 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     """Run `call` for one clip; return (result, None), or (None, reason) when it raised.
 
     A disk that is full, or an output folder that cannot be written, is not the clip's trouble: it is raised, since
-    every later clip would meet it too. So is a damaged cache. Weights that cannot be used are `not_available`, with
-    the exception's name, and the run goes on without them.
+    every later clip would meet it too. So is a damaged cache. Weights that cannot be used, and a network whose loading
+    met other trouble, are `not_available` with the exception's name, and the run goes on without them.
 
     Args:
         stage: generate, write, decode, features or metric; recorded with the reason.
@@ -32,8 +32,7 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
     except DamagedError:
         raise
     except NotAvailable as error:
-        name = type(error).__name__ if isinstance(error, UnusableWeights) else None
-        return None, Reason(kind="not_available", message=_sentence(error), stage=stage, error=name)
+        return None, Reason(kind="not_available", message=_sentence(error), stage=stage, error=_trouble(error))
     except NotApplicable as error:
         kind: ReasonKind = "abstained" if isinstance(error, Abstained) else "not_applicable"
         return None, Reason(kind=kind, message=_sentence(error), stage=stage)
@@ -42,6 +41,13 @@ def attempt(stage: str, call: Callable[[], T]) -> tuple[T, None] | tuple[None, R
         if isinstance(error, OSError) and error.errno in fatal:
             raise
         return None, Reason(kind="failed", message=_sentence(error), stage=stage, error=type(error).__name__)
+
+
+def _trouble(error: NotAvailable) -> str | None:
+    """What is the matter besides that something is missing."""
+    if isinstance(error, NotLoaded):
+        return error.cause
+    return type(error).__name__ if isinstance(error, UnusableWeights) else None
 
 
 def _sentence(error: Exception) -> str:

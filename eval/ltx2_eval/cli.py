@@ -117,6 +117,7 @@ def score(
     out: options.Out = None,
     device: options.Device = "cpu",
     max_failed: options.MaxFailed = 0.0,
+    retry_failed: options.RetryFailed = False,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of the chosen metrics first.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,

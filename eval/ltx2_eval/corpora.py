@@ -11,6 +11,7 @@ from ltx2_eval.metrics.resampling import REPLICATES, draw_counts
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
 from ltx2_eval.score import Judge
+from ltx2_eval.sets import lost
 from ltx2_reports.records import ClipRecord, Protocol, Reason, Scalar, ValueRecord
 from ltx2_reports.store import canonical_hash
 
@@ -86,13 +87,14 @@ def _value(entry: MetricEntry, counted: _Counted, protocol: Protocol) -> ValueRe
         value=rates[0],
         details=details,
         replicates=tuple(rates[1:]) if len(set(prompts)) > 1 else (),
-        warnings=(warning,) if few else (),
+        warnings=(*((warning,) if few else ()), *lost(counted.left_out)),
     )
 
 
 def _nothing(counted: _Counted) -> Reason:
-    """The first clip's reason, where it is one that all share; else that nothing was counted."""
-    kinds = {reason.kind for reason in counted.left_out.values()}
-    if kinds & {"not_available", "failed"}:
-        return next(why for why in counted.left_out.values() if why.kind in ("not_available", "failed"))
+    """What was missing or failed at the first clip that tells it; else that nothing was counted."""
+    for kind in ("not_available", "failed"):  # what can be brought is told first
+        found = next((why for why in counted.left_out.values() if why.kind == kind), None)
+        if found is not None:
+            return found
     return Reason(kind="too_few", message="no clip has spoken lines that were heard and counted", stage="metric")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import NotApplicable, full_float32
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.features import FeatureCache
@@ -17,7 +18,7 @@ from ltx2_eval.on_demand import OnDemand
 from ltx2_eval.reference_statistics import PUBLISHED, StatisticsReference
 from ltx2_eval.world import rendered_reference
 from ltx2_reports.records import ClipRecord, ReferenceRef
-from ltx2_reports.store import canonical_hash
+from ltx2_reports.store import canonical_hash, file_hash
 
 _WORLD = "world"
 
@@ -63,28 +64,25 @@ class Reference:
         files = [(self.files[index], self.hashes[index]) for index in self._partners(clips)]
         return OnDemand([functools.partial(self._of, path, sha, extractor, pool, cache) for path, sha in files])
 
-    def paired_ref(self, clips: Sequence[ClipRecord]) -> ReferenceRef:
-        """The set as records of paired metrics name it: which clip is compared with which counts too.
-
-        Raises:
-            NotApplicable: a clip has no partner.
-        """
-        pairs = [[clip.sample, self.hashes[index]] for clip, index in zip(clips, self._partners(clips), strict=True)]
-        return self.ref.model_copy(update={"sha256": canonical_hash([self.ref.sha256, sorted(pairs)])})
-
     @functools.cached_property
     def named_ref(self) -> ReferenceRef:
-        """The set as records of clip metrics name it: which file has which name counts too."""
+        """The set as records of metrics that compare pairs name it: which file has which name counts too.
+
+        Which clips took part does not: the rule by which a clip finds its partner is the same for all (`partner`), and
+        a system that lost a clip is compared with the same set.
+        """
         names = sorted([path.stem, sha256] for path, sha256 in zip(self.files, self.hashes, strict=True))
         return self.ref.model_copy(update={"sha256": canonical_hash(names)})
 
-    def partner(self, clip: ClipRecord) -> Path:
-        """The file that is named after a clip: its sample or its prompt.
+    def partner(self, clip: ClipRecord) -> Clip:
+        """What is in the file that is named after a clip: its sample or its prompt.
 
         Raises:
             NotApplicable: there is none.
+            ValueError: it was changed since the set was read, or cannot be decoded.
         """
-        return self.files[self._partners([clip])[0]]
+        index = self._partners([clip])[0]
+        return self._read(self.files[index], self.hashes[index])
 
     def _partners(self, clips: Sequence[ClipRecord]) -> list[int]:
         """Which file each clip is compared with."""
@@ -96,6 +94,12 @@ class Reference:
                 "this metric compares each clip with the one that has the name of its sample or its prompt"
             )
         return [named[clip.sample if clip.sample in named else clip.prompt_id] for clip in clips]
+
+    def _read(self, path: Path, sha256: str) -> Clip:
+        """Decoded, if it still is what the set's name says: values and features are kept under its hash."""
+        if not path.exists() or file_hash(path) != sha256:
+            raise ValueError(f"reference set {self.name}, clip {path.name} was changed or removed; score again with it")
+        return read_clip(path)
 
     def _hash(self, path: Path) -> str:
         found = FoundClip(path=path, prompt_id=path.stem, text=None)
@@ -114,7 +118,7 @@ class Reference:
         network = pool.get(extractor)
         try:
             with full_float32():
-                features = network.features(read_clip(path))
+                features = network.features(self._read(path, sha256))
         except ValueError as error:
             raise ValueError(f"reference set {self.name}, clip {path.name}: {error}; remove or replace it") from error
         cache.put(sha256, spec, weights, features)

@@ -61,6 +61,8 @@ class ScoringPlan:
     entries: tuple[MetricEntry, ...]
     reference: AnyReference | None
     pool: ExtractorPool
+    retry_failed: bool = False
+    """Compute values again that failed before."""
 
 
 def generate_run(
@@ -142,7 +144,15 @@ def _score(recorder: Recorder, scoring: ScoringPlan, progress: Progress) -> None
     device = scoring.pool.device
     cache = FeatureCache(recorder.folder / FEATURES_FOLDER, device)
     header = recorder.run.header
-    judge = judge_of(header, scoring.entries, scoring.pool, cache, prompts_of(header.spec), scoring.reference)
+    judge = judge_of(
+        header,
+        scoring.entries,
+        scoring.pool,
+        cache,
+        prompts_of(header.spec),
+        scoring.reference,
+        retry_failed=scoring.retry_failed,
+    )
     score_clips(recorder, judge, progress)
     score_corpora(recorder, judge)
     score_sets(recorder, judge, scoring.reference, FeatureCache(cache_root() / FEATURES_FOLDER, device))

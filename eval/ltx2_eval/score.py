@@ -46,6 +46,8 @@ class Judge:
     """Of each clip metric, by metric id."""
     reference: AnyReference | None = None
     """Where clip metrics that need one find the clip of the same name."""
+    retry_failed: bool = False
+    """Whether values whose computation failed before are computed again."""
     without: dict[tuple[str, str], Reason] = field(default_factory=dict)
     """Why features cannot be had, by hash of the clip and extractor: not tried again, nor decoded for, in this run."""
 
@@ -57,6 +59,8 @@ def judge_of(
     cache: FeatureCache,
     prompts: Mapping[str, Prompt],
     reference: AnyReference | None = None,
+    *,
+    retry_failed: bool = False,
 ) -> Judge:
     """A judge for the clips of one run, with the protocols that hold here and now."""
     protocols = {
@@ -64,7 +68,15 @@ def judge_of(
         for entry in entries
         if entry.spec.level == "clip"
     }
-    return Judge(entries=entries, pool=pool, cache=cache, prompts=prompts, protocols=protocols, reference=reference)
+    return Judge(
+        entries=entries,
+        pool=pool,
+        cache=cache,
+        prompts=prompts,
+        protocols=protocols,
+        reference=reference,
+        retry_failed=retry_failed,
+    )
 
 
 def _named(entry: MetricEntry, reference: AnyReference | None) -> ReferenceRef | None:
@@ -103,7 +115,7 @@ class Media:
             raise NotAvailable("no reference set: name one with --reference, a folder of clips with the same names")
         if not isinstance(reference, Reference):
             raise NotApplicable(f"reference {reference.ref.name} holds statistics only; this metric needs its clips")
-        return read_clip(reference.partner(record))
+        return reference.partner(record)
 
     def forget(self) -> None:
         """Let go of the clip and its features, which no one asks for any more."""
@@ -257,6 +269,8 @@ def _is_current(recorder: Recorder, judge: Judge, record: ClipRecord, entry: Met
         return False
     if known.reason is None:
         return True
+    if judge.retry_failed and known.reason.kind == "failed" and record.file is not None:
+        return False
     was_made_since = record.file is not None and known.reason.stage in ("generate", "write")
     return known.reason.kind in _FINAL and not was_made_since
 

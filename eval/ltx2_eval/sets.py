@@ -1,8 +1,8 @@
 """Features -> set metrics: one value per metric over the whole run, with replicates for its interval."""
 
 import functools
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ltx2_eval.attempt import attempt
-from ltx2_eval.extractors.base import NotApplicable, NotAvailable, UnusableWeights, full_float32
+from ltx2_eval.extractors.base import NotApplicable, NotAvailable, full_float32
 from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.base import Declined, MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import implementation, load_sides
@@ -136,18 +136,17 @@ def score_sets(recorder: Recorder, judge: Judge, reference: AnyReference | None,
 
 def _score(group: _Group, entry: MetricEntry) -> None:
     recorder, clips = group.recorder, group.collected.clips
-    named = _named(group.reference, entry, clips)
+    named = _named(group.reference, entry)
     protocol = protocol_of(entry, recorder.run.header, group.judge.pool, reference=named, n=len(clips))
     inputs = inputs_hash(clips)
     if not _is_current(recorder, entry, protocol, inputs):
         recorder.add_value(_value(group, entry, protocol, inputs), protocol, entry.spec)
 
 
-def _named(reference: AnyReference | None, entry: MetricEntry, clips: Sequence[ClipRecord]) -> ReferenceRef | None:
-    """The reference set as the protocol names it; of a paired metric the pairs are part of it."""
+def _named(reference: AnyReference | None, entry: MetricEntry) -> ReferenceRef | None:
+    """The reference set as the protocol names it; of a paired metric the names of its files are part of it."""
     if isinstance(reference, Reference) and is_paired(entry):
-        with suppress(NotApplicable):  # told again where the value is computed
-            return reference.paired_ref(clips)
+        return reference.named_ref
     return reference.ref if reference else None
 
 
@@ -165,8 +164,8 @@ def _is_current(recorder: Recorder, entry: MetricEntry, protocol: Protocol, inpu
 
 def _value(group: _Group, entry: MetricEntry, protocol: Protocol, inputs: str) -> ValueRecord:
     collected, reference = group.collected, group.reference
-    made, reason = attempt("metric", lambda: _computed(group, entry))
-    warnings = (*_warnings(entry, len(collected.clips), reference), *made.warnings) if made is not None else ()
+    made, reason = _made(group, entry)
+    warnings = (*_warnings(entry, collected, reference), *made.warnings) if made is not None else ()
     return ValueRecord(
         sample=None,
         metric=entry.spec.id,
@@ -207,14 +206,18 @@ def _specific(reason: Reason | None) -> Reason | None:
     return reason
 
 
+def _made(group: _Group, entry: MetricEntry) -> tuple[_Computed, None] | tuple[None, Reason]:
+    """The value, or why there is none: what is missing is told before all else, since it can be brought."""
+    missing = next((why for why in group.collected.left_out.values() if why.kind == "not_available"), None)
+    return (None, missing) if missing is not None else attempt("metric", lambda: _computed(group, entry))
+
+
 def _computed(group: _Group, entry: MetricEntry) -> _Computed:
     collected = group.collected
-    first = next(iter(collected.left_out.values()), None)
-    if first is not None and first.kind == "not_available":
-        raise (UnusableWeights if first.error == UnusableWeights.__name__ else NotAvailable)(first.message)
     if group.reference is None and "reference" in entry.spec.needs:
         raise NotAvailable("no reference set: name one with --reference, a folder of clips or world:24")
     if len(collected.clips) < 2:
+        first = next(iter(collected.left_out.values()), None)
         why = f"; {first.message}" if first else ""
         raise TooFew(f"{len(collected.clips)} clips with features, at least 2 are needed{why}")
     prompts = [clip.prompt_id for clip in collected.clips]
@@ -281,10 +284,20 @@ def _of_cosines(entry: MetricEntry, sides: Features, groups: list[str]) -> _Comp
     return _Computed(value=float(values[0]), replicates=tuple(spread), details=details)
 
 
-def _warnings(entry: MetricEntry, n: int, reference: AnyReference | None) -> tuple[str, ...]:
-    least = entry.spec.least_n
-    sides = [("n", n), *([("reference n", reference.ref.n)] if reference is not None and reference.ref.n else [])]
+def lost(left_out: Mapping[str, Reason]) -> tuple[str, ...]:
+    """A warning where clips are missing that would have taken part: not for want of a stream or of speech."""
+    found = Counter(why.kind for why in left_out.values() if why.kind in ("failed", "not_available"))
+    told = " and ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(found.items()))
+    return (f"without clips that belong to it: {told}",) if told else ()
+
+
+def _warnings(entry: MetricEntry, collected: Collected, reference: AnyReference | None) -> tuple[str, ...]:
+    least, without = entry.spec.least_n, lost(collected.left_out)
+    sides = [
+        ("n", len(collected.clips)),
+        *([("reference n", reference.ref.n)] if reference is not None and reference.ref.n else []),
+    ]
     short = [f"{side} {count}" for side, count in sides if count < least]
     if not short:
-        return ()
-    return (f"{' and '.join(short)} below {least}: compare only with values of the same n",)
+        return without
+    return (f"{' and '.join(short)} below {least}: compare only with values of the same n", *without)

@@ -98,6 +98,21 @@ def test_without_any_count_there_is_a_reason(run, kind, told):
     assert value.reason.kind == ("not_available" if kind == "not_available" else "too_few")
 
 
+def test_what_is_missing_is_told_first_and_counted_clips_say_who_is_not_among_them(run):
+    for sample, kind in (("p0-s0", "failed"), ("p2-s0", "not_available")):
+        line = run.run.values[sample, "speech_wer"]
+        reason = Reason(kind=kind, message=f"why {kind}")
+        run.run.values[sample, "speech_wer"] = line.model_copy(update={"value": None, "reason": reason})
+    value = _scored(run)
+    assert value.value == pytest.approx(30 / 6)
+    assert value.warnings[1] == "without clips that belong to it: 1 failed and 1 not available"
+    for sample in ("p0-s1", "p1-s0"):
+        line = run.run.values[sample, "speech_wer"]
+        reason = Reason(kind="failed", message="why failed")
+        run.run.values[sample, "speech_wer"] = line.model_copy(update={"value": None, "reason": reason})
+    assert _scored(run).reason.message == "why not_available"
+
+
 def test_either_brings_the_other():
     both = {"speech_wer", "speech_wer_corpus"}
     assert {entry.spec.id for entry in chosen(["speech_wer"], "dsp")} == both

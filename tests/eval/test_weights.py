@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from ltx2_eval import weights
 from ltx2_eval.commands.options import Given
 from ltx2_eval.commands.weights import list_command, pull_command
-from ltx2_eval.extractors.base import NotAvailable, UnusableWeights
+from ltx2_eval.extractors.base import NotAvailable, NotLoaded, UnusableWeights
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.weights import lockfile
@@ -272,7 +272,7 @@ def test_a_first_pull_stays_binding_when_it_is_damaged(hub, only):
     ("error", "told"),
     [
         (DamagedError("changed"), UnusableWeights),
-        (RuntimeError("no such device"), RuntimeError),
+        (RuntimeError("no such device"), NotLoaded),
         (NotAvailable("no weights"), NotAvailable),
     ],
 )

@@ -51,7 +51,9 @@ Baseline = Annotated[str | None, typer.Option(help="System that differences are 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Output folder.", show_default="below ./ltx2-eval-runs")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 MaxFailed = Annotated[float, typer.Option(min=0, max=1, help="Share of clips that may fail before the exit code is 1.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Make clips again that failed in an earlier try.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Make clips and values again that failed in an earlier try.")
+]
 KeepLatents = Annotated[
     bool, typer.Option("--keep-latents", help="Also store the latents of new clips, for `gate` to compare.")
 ]

@@ -136,7 +136,10 @@ def scoring_plan(given: Given, container: Container, profile: str | None = None)
     if given.pull:
         pull_for(entries, given.reference or "")
     pool = ExtractorPool(device_of(given.device))
-    return ScoringPlan(entries=entries, reference=_reference(given, entries, pool, container), pool=pool)
+    reference = _reference(given, entries, pool, container)
+    return ScoringPlan(
+        entries=entries, reference=reference, pool=pool, retry_failed=bool(given.get("retry_failed", False))
+    )
 
 
 def pull_for(entries: tuple[MetricEntry, ...], reference: str) -> None:

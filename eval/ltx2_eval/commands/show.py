@@ -96,7 +96,10 @@ def finish(runs: Sequence[Run], max_failed: float, wanted: Sequence[str] = ()) -
     unusable = sorted({value.metric for run in runs for value in run.values.values() if _has_unusable_weights(value)})
     if unusable:
         note(f"{', '.join(unusable)}: the weights are here but cannot be used; the table says what to do")
-    if sets or absent or unusable or (clips and broken / clips > max_failed):
+    unloaded = sorted({value.metric for run in runs for value in run.values.values() if _was_not_loaded(value)})
+    if unloaded:
+        note(f"{', '.join(unloaded)}: could not be loaded; the table says why, and the same command tries again")
+    if sets or absent or unusable or unloaded or (clips and broken / clips > max_failed):
         raise SystemExit(1)
 
 
@@ -121,6 +124,12 @@ def _is_absent(run: Run, metric: str) -> bool:
 
 def _has_unusable_weights(value: ValueRecord) -> bool:
     return value.reason is not None and value.reason.error == "UnusableWeights"
+
+
+def _was_not_loaded(value: ValueRecord) -> bool:
+    """Loading met other trouble than weights that are missing or unusable; such a record names the exception."""
+    reason = value.reason
+    return reason is not None and reason.kind == "not_available" and reason.error not in (None, "UnusableWeights")
 
 
 def _is_failed_set(value: ValueRecord) -> bool:

@@ -28,6 +28,19 @@ class UnusableWeights(NotAvailable):
     """Weights are here but damaged, or not those of the network; the message ends with the command to mend it."""
 
 
+class NotLoaded(NotAvailable):
+    """Loading met trouble that may pass, as memory that was full: the next command tries again.
+
+    Args:
+        message: What was to be loaded, and what it met.
+        cause: Name of the exception that it met.
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtractorSpec:
     """What an extractor is."""

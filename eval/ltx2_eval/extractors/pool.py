@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from ltx2_eval import weights
-from ltx2_eval.extractors.base import Extractor, ExtractorSpec, UnusableWeights
+from ltx2_eval.extractors.base import Extractor, ExtractorSpec, NotAvailable, NotLoaded, UnusableWeights
 from ltx2_eval.extractors.catalogue import EXTRACTORS, load_extractor
 from ltx2_reports.store import DamagedError, canonical_hash
 
@@ -12,11 +12,11 @@ _TOLD = 300
 
 
 class ExtractorPool:
-    """Loads extractors on first use; one that cannot be loaded is not tried again."""
+    """Loads extractors on first use; one that cannot be loaded is not tried again by this pool."""
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
-        self._loaded: dict[str, Extractor | Exception] = {}
+        self._loaded: dict[str, Extractor | NotAvailable] = {}
 
     def spec(self, extractor: str) -> ExtractorSpec:
         """What is known of an extractor without loading it."""
@@ -38,17 +38,19 @@ class ExtractorPool:
         Raises:
             NotAvailable: its weights are missing.
             UnusableWeights: they were changed, or are not those of the network; other metrics go on without it.
-            Exception: whatever else its first loading met; told again at every later call, not tried again.
+            NotLoaded: its first loading met other trouble, which may have passed when the next command tries.
         """
         if extractor not in self._loaded:
             try:
                 self._loaded[extractor] = load_extractor(extractor, device=self.device)
             except DamagedError as error:
                 self._loaded[extractor] = _unusable(extractor, error)
-            except Exception as error:
+            except NotAvailable as error:
                 self._loaded[extractor] = error
+            except Exception as error:
+                self._loaded[extractor] = _not_loaded(extractor, error)
         found = self._loaded[extractor]
-        if isinstance(found, Exception):
+        if isinstance(found, NotAvailable):
             raise found
         return found
 
@@ -77,6 +79,16 @@ class _WhenUsed:
 
 def _unusable(extractor: str, error: DamagedError) -> UnusableWeights:
     names = " ".join(EXTRACTORS[extractor].all_weights)
-    told = " ".join(str(error).split())
-    told = told if len(told) <= _TOLD else told[: _TOLD - 1] + "…"
+    told = _told(error)
     return UnusableWeights(f"{EXTRACTORS[extractor].title} cannot be used: {told}; `ltx2-eval weights pull {names}`")
+
+
+def _not_loaded(extractor: str, error: Exception) -> NotLoaded:
+    name, told = type(error).__name__, _told(error)
+    met = f"{name}: {told}" if told else name
+    return NotLoaded(f"{EXTRACTORS[extractor].title} could not be loaded ({met}); score again to try again", name)
+
+
+def _told(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    return told if len(told) <= _TOLD else told[: _TOLD - 1] + "…"

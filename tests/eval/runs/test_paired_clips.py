@@ -60,6 +60,18 @@ def test_names_are_part_of_the_identity(paired, tmp_path):
     assert all(old.protocol != new.protocol and old.value != new.value for old, new in changed)
 
 
+def test_a_partner_that_was_replaced_gives_no_value(paired, tmp_path):
+    """The protocol names the hashes of the files that were there when the set was read."""
+    paired.reference = _named(tmp_path / "a", paired.reference.files[:2], "p0", "p1")
+    assert len(paired.reference.hashes) == 2
+    shutil.copyfile(paired.reference.files[0], paired.reference.files[1])
+    values = paired.go(tmp_path / "run").values
+    assert values[("p0-s0", "brighter")].value is not None
+    reason = values[("p1-s0", "brighter")].reason
+    assert reason.kind == "failed"
+    assert "p1.mkv was changed or removed; score again" in reason.message
+
+
 @pytest.mark.parametrize(
     ("reference", "kind", "message"),
     [

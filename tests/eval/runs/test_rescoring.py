@@ -2,13 +2,19 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import ltx2_eval.sets
+from ltx2_eval.commands.show import finish
 from ltx2_eval.extractors.base import NotApplicable, NotAvailable
+from ltx2_eval.extractors.pool import ExtractorPool
+from ltx2_eval.metrics.base import Outcome
 from ltx2_eval.reference import Reference
 from ltx2_eval.runner import score_run
+from ltx2_reports.contrast_runs import contrast_runs
 from ltx2_reports.records import read_run
 from ltx2_reports.store import DamagedError
 
@@ -207,3 +213,105 @@ def test_which_clip_a_paired_metric_compares_with_which_is_part_of_its_identity(
     assert after.value is not None
     assert before.protocol != after.protocol
     assert rescore(world, tmp_path / "run", reference=sets[1]).values[(None, "colour_distance")] == after
+
+
+def test_a_lost_clip_leaves_only_the_paired_metric_out_of_a_comparison(
+    world, tmp_path, noise_model, implementations, monkeypatch
+):
+    """The partners are found by one rule in one set: a system with a clip fewer was measured alike, on other clips."""
+    monkeypatch.setattr(implementations["here:colour_distance"], "paired", True, raising=False)
+    partners = tmp_path / "real"
+    partners.mkdir()
+    for source, name in zip([*world.reference.files, *world.reference.files], ("p0", "p1", "p2", "p3"), strict=False):
+        (partners / f"{name}{source.suffix}").write_bytes(source.read_bytes())
+    world.reference = Reference(name="x", files=tuple(sorted(partners.iterdir())))
+    whole = world.go(tmp_path / "whole")
+    fewer = world.go(tmp_path / "fewer", noise_model(broken={"p1-s0"}))
+    named = [run.protocols[run.values[(None, "colour_distance")].protocol].protocol for run in (whole, fewer)]
+    assert named[0].difference(named[1]) == ["n: 8 and 7"]
+    found = contrast_runs(whole, fewer)
+    assert [contrast.metric.id for contrast in found.contrasts if contrast.metric.level == "clip"] == ["brightness"]
+    assert "colour_distance" not in {contrast.metric.id for contrast in found.contrasts}
+    assert "colour_distance: of two sets of other clips, which cannot be compared: n: 8 and 7" in found.left_out
+
+
+def test_what_could_not_be_loaded_is_tried_again_by_the_next_command(
+    world, tmp_path, metric_entry, implementations, monkeypatch, capsys
+):
+    """Memory that was full at the first loading is no verdict on any clip."""
+    loads = []
+
+    def load(name, device):
+        loads.append(name)
+        raise MemoryError("the device had 1 MiB left")
+
+    implementations["here:looks"] = lambda subject, features, extractor: Outcome(value=float(features[0, 0]))
+    looks = metric_entry("looks", "clip", "i3d-k400")
+    entries = (looks, dataclasses.replace(world.entries[2], extractor="i3d-k400"))
+    monkeypatch.setattr("ltx2_eval.extractors.pool.load_extractor", load)
+    before = world.go(tmp_path / "run", entries=entries, pool=ExtractorPool())
+    assert loads == ["i3d-k400"]
+    for place in (("p0-s0", "looks"), (None, "colour_distance")):
+        reason = before.values[place].reason
+        assert (reason.kind, reason.error) == ("not_available", "MemoryError")
+        assert "could not be loaded (MemoryError: the device had 1 MiB left)" in reason.message
+    with pytest.raises(SystemExit):
+        finish([before], 0.0)
+    assert "colour_distance, looks: could not be loaded" in capsys.readouterr().err
+    found = SimpleNamespace(features=lambda clip: np.full((1, 400), clip.video.mean(), np.float32))
+    monkeypatch.setattr("ltx2_eval.extractors.pool.load_extractor", lambda name, device: found)
+    after = rescore(world, tmp_path / "run", entries=entries, pool=ExtractorPool()).values
+    assert after[("p0-s0", "looks")].value is not None
+    assert after[(None, "colour_distance")].value is not None
+
+
+def test_values_that_failed_are_computed_again_when_asked_for(
+    world, tmp_path, noise_model, metric_entry, implementations
+):
+    tried = []
+
+    def looks(subject, features, extractor):
+        tried.append(subject.record.sample)
+        if len(tried) <= 7:
+            raise RuntimeError("the program did not answer within 900 s")
+        return Outcome(value=1.0)
+
+    implementations["here:looks"] = looks
+    entries = (metric_entry("looks"),)
+    before = world.go(tmp_path / "run", noise_model(broken={"p1-s0"}), entries=entries).values
+    assert [line.reason.kind for line in before.values()] == ["failed"] * 8
+    rescore(world, tmp_path / "run", entries=entries)
+    assert len(tried) == 7
+    after = rescore(world, tmp_path / "run", entries=entries, retry_failed=True).values
+    assert len(tried) == 14
+    assert {sample for (sample, _), line in after.items() if line.value is None} == {"p1-s0"}  # was never made
+
+
+def test_what_can_be_pulled_is_told_before_a_clip_that_failed(world, tmp_path, noise_model, pool):
+    """The first clip was never made, the others lack weights: the record must say what to bring, not that one's."""
+
+    class Gone(pool):
+        def get(self, extractor):
+            raise NotAvailable("no weights: `ltx2-eval weights pull colour`")
+
+    run = world.go(tmp_path / "run", noise_model(broken={"p0-s0"}), pool=Gone())
+    reason = run.values[(None, "colour_distance")].reason
+    assert (reason.kind, reason.message) == ("not_available", "no weights: `ltx2-eval weights pull colour`")
+
+
+def test_a_set_without_clips_that_failed_says_so(world, tmp_path, noise_model):
+    run = world.go(tmp_path / "run", noise_model(broken={"p0-s0", "p3-s1"}))
+    assert "without clips that belong to it: 2 failed" in run.values[(None, "colour_distance")].warnings
+    assert not any(
+        "without" in text for text in world.go(tmp_path / "whole").values[(None, "colour_distance")].warnings
+    )
+
+
+def test_a_reference_file_that_was_replaced_gives_no_features_under_the_old_hash(world, tmp_path):
+    assert len(world.reference.hashes) == 3  # read before the run, as the command does
+    world.reference.files[1].write_bytes(world.reference.files[0].read_bytes())
+    reason = world.go(tmp_path / "run").values[(None, "colour_distance")].reason
+    assert reason.kind == "failed"
+    assert "1.mkv was changed or removed; score again" in reason.message
+    anew = Reference(name="three", files=world.reference.files)
+    assert rescore(world, tmp_path / "run", reference=anew).values[(None, "colour_distance")].value is not None
