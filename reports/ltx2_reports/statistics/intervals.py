@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 from ltx2_reports.statistics.draws import RESAMPLES, SEED, Array, bootstrap_means, two_level_means
-from ltx2_reports.statistics.studentised import Range, expanded_tails, studentised_limits, within
+from ltx2_reports.statistics.studentised import Range, expanded_tails, is_yes_or_no, studentised_limits, within
 
 Method = Literal["expanded", "percentile", "bca", "studentised"]
 """How the bootstrap becomes limits.
@@ -22,9 +22,10 @@ holds its level on normal, skewed and strongly skewed values alike (`benchmarks/
 levels widened for small n (Hesterberg 2015). percentile: as it is; too narrow below about 60 prompts. bca: bias
 corrected and accelerated (Efron 1987).
 """
-Made = Method | Literal["student_t", "replicates", "two_level", "none"]
-"""How an interval was made: by one of the methods above; student_t: from a standard error; replicates: a set metric's
-values on prompts drawn again, centred; two_level: prompts, then seeds; none: it has no limits."""
+Made = Method | Literal["exact", "student_t", "replicates", "two_level", "none"]
+"""How an interval was made: by one of the methods above; exact: of a check of yes or no, whatever the method;
+student_t: from a standard error; replicates: a set metric's values on prompts drawn again, centred; two_level: prompts,
+then seeds; none: it has no limits."""
 DEFAULT: Method = "studentised"
 LEVEL = 0.95
 
@@ -91,8 +92,12 @@ def mean_intervals(
         None if found is None else within(found, array, bound, level)
         for found, array, bound in zip(limits, arrays, bounds, strict=True)
     ]
+    names: list[Made] = [
+        "exact" if is_yes_or_no(array, bound) else method for array, bound in zip(arrays, bounds, strict=True)
+    ]
     return [
-        _interval(float(array.mean()), found, len(array), method) for array, found in zip(arrays, made, strict=True)
+        _interval(float(array.mean()), found, len(array), name)
+        for array, found, name in zip(arrays, made, names, strict=True)
     ]
 
 

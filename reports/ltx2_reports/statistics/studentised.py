@@ -1,13 +1,14 @@
 """Bootstrap-t limits of means that hold their level on few, skewed and bounded values: the default of every table.
 
 Plain bootstrap-t holds its level on skewed means, is too narrow on heavy tails and may run away where draws lose all
-spread. Three corrections, each measured in `benchmarks/statistics`, mend that; see `studentised_limits`.
+spread. Corrections, measured together in `benchmarks/statistics`, mend that; see `studentised_limits`. Limits of a
+bounded metric are besides never farther from the mean than the exact ones of a share; see `within`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
+from scipy.special import betaincinv, ndtr, stdtrit
 
 from ltx2_reports.statistics.draws import Array, bootstrap_means
 
@@ -18,6 +19,8 @@ LEAST_RESAMPLED = 8
 """Values below which drawing again says too little: Student's t is then the least width."""
 _SHRINK = 0.5
 """Degrees of freedom of the sample's own variance that are mixed into that of every draw."""
+_LEAST_ERROR = 0.5
+"""Share of the sample's error that the error of a draw never falls below."""
 _LONG_TAIL = 90.0
 """Weight of (skewness / n)² in the widening of the long side; found on gamma distributions of skewness 0 to 3."""
 
@@ -27,7 +30,8 @@ def studentised_limits(arrays: Sequence[Array], level: float, resamples: int, se
 
     Quantiles of t* = (mean* - mean) / error* become limits mean - t* error, with
 
-    1. error* mixed with a little of the sample's own, so that a draw of equal values gives no infinite t*;
+    1. error* mixed with a little of the sample's own, and never below half of it: where few prompts differ from the
+       rest, many draws hold none of them, and their small errors would make limits many times too wide;
     2. the side of the longer tail widened by sqrt(1 + 90 (skewness / n)²), since a small sample seldom shows a long
        tail in full (a sample of n has a skewness of at most about sqrt(n), whatever it was drawn from);
     3. neither limit nearer to the mean than that of the expanded percentile bootstrap, or of Student's t for fewer
@@ -73,7 +77,7 @@ def _in_errors(column: Array, means: Array, squares: Array, level: float) -> tup
     """
     count, tails = len(column), ((1 - level) / 2, (1 + level) / 2)
     spread = np.maximum(squares - means**2, 0) * count  # sum of squares of each draw
-    errors = np.sqrt((spread + _SHRINK) / (count - 1 + _SHRINK) / count)
+    errors = np.maximum(np.sqrt((spread + _SHRINK) / (count - 1 + _SHRINK)), _LEAST_ERROR) / np.sqrt(count)
     low, high = np.quantile(means / errors, tails)
     skewness = float((column**3).mean() / (column**2).mean() ** 1.5)
     longer = np.sqrt(1 + _LONG_TAIL * (skewness / count) ** 2)
@@ -115,11 +119,11 @@ def range_of_differences(allowed: Range, *, distances: bool = False) -> Range:
 
 
 def within(limits: tuple[float, float], values: Array, allowed: Range, level: float) -> tuple[float, float]:
-    """Limits cut to what the metric can be; of values that all lie at one end of a bounded range, not of zero width.
+    """Limits cut to what the metric can be; between two bounds, to what the exact limits of a share allow.
 
-    Of n values that all lie at one end, the mean lies farther than a share 1 - α^(1/n) of the range from it with a
-    chance below α, whatever the distribution: P(a value lies at the end) is at most one minus that share. That is
-    Clopper and Pearson's limit for shares (1934).
+    Of values that all lie at one bound or the other, the exact limits themselves (Clopper and Pearson 1934): also of
+    values that are all the same bound. Of values between two bounds they are the farthest that limits go, since no
+    values of that mean have a larger spread.
 
     Args:
         limits: low and high.
@@ -130,12 +134,30 @@ def within(limits: tuple[float, float], values: Array, allowed: Range, level: fl
     low, high = limits
     floor, ceiling = allowed
     value = float(values.mean())
-    if floor is not None and ceiling is not None and np.ptp(values) == 0 and floor < ceiling:
-        reach = (ceiling - floor) * (1 - ((1 - level) / 2) ** (1 / len(values)))
-        if values[0] == floor:
-            high = max(high, floor + reach)
-        elif values[0] == ceiling:
-            low = min(low, ceiling - reach)
+    if floor is not None and ceiling is not None and floor < ceiling and (np.ptp(values) > 0 or value in allowed):
+        exact = exact_share((value - floor) / (ceiling - floor), len(values), level)
+        least, most = (floor + (ceiling - floor) * share for share in exact)
+        if is_yes_or_no(values, allowed):
+            low, high = least, most
+        low, high = max(low, least), min(high, most)
     low = low if floor is None else min(value, max(low, floor))
     high = high if ceiling is None else max(value, min(high, ceiling))
+    return low, high
+
+
+def is_yes_or_no(values: Array, allowed: Range) -> bool:
+    """Whether a metric has two bounds and every value is one of them."""
+    floor, ceiling = allowed
+    return floor is not None and ceiling is not None and bool(((values == floor) | (values == ceiling)).all())
+
+
+def exact_share(share: float, count: int, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's limits of a share of `count`; between whole numbers of them, of the beta distribution.
+
+    >>> [round(limit, 3) for limit in exact_share(59 / 60, 60, 0.95)]
+    [0.911, 1.0]
+    """
+    yes, tail = min(max(share, 0.0), 1.0) * count, (1 - level) / 2
+    low = float(betaincinv(yes, count - yes + 1, tail)) if yes > 0 else 0.0
+    high = float(betaincinv(yes + 1, count - yes, 1 - tail)) if yes < count else 1.0
     return low, high
