@@ -12,6 +12,8 @@ from ltx2_reports.statistics import Interval, WinRate
 from ltx2_reports.statistics.crossed import Error
 from ltx2_reports.statistics.draws import Array
 from ltx2_reports.statistics.sets import SetDraws
+from ltx2_reports.statistics.studentised import range_of_differences
+from ltx2_reports.statistics.unseen import largest_unseen
 
 Noise = Literal["own", "counted", "given"]
 """own: every prompt has noise of its own. counted: prompts of a seed may share it, and the error counts that. given:
@@ -69,6 +71,8 @@ class Contrast:
     prompt_ids: tuple[str, ...] = field(default=(), repr=False)
     """Of the differences."""
     set_draws: SetDraws | None = field(default=None, repr=False)
+    same_clips: bool = False
+    """Whether the clips of A and B are the same, bit for bit."""
 
     @property
     def prompts(self) -> int:
@@ -77,10 +81,29 @@ class Contrast:
 
     @property
     def is_equal(self) -> bool:
-        """Whether A and B are equal on every prompt, up to the last digits of a double."""
-        largest = max(abs(self.first), abs(self.second))
-        per_prompt = self.set_draws is None and self.ratio is None
-        return per_prompt and not (np.abs(self.differences) > 1e-12 * largest).any()
+        """Whether A and B are equal on every prompt, or on all draws of their sets, to the last digits of a double."""
+        if self.ratio is not None:
+            return False
+        drawn = self.differences if self.set_draws is None else np.asarray(self.set_draws.draws)
+        told = self.set_draws is None or self.same_clips or len(drawn) > 0
+        return told and not (np.abs([self.difference.value, *drawn]) > 1e-12 * self._scale).any()
+
+    @property
+    def surely_equal(self) -> bool:
+        """Whether more prompts could not find a difference: the clips themselves are the same."""
+        return self.is_equal and self.same_clips
+
+    @property
+    def largest_unseen(self) -> float:
+        """The largest difference that a prompt not among these can have, where these say nothing of it; else 0."""
+        if self.same_clips or self.set_draws is not None or self.ratio is not None:
+            return 0.0
+        allowed = range_of_differences(self.metric.range, distances=self.metric.direction == "zero")
+        return largest_unseen(self.differences, allowed, self._scale)
+
+    @property
+    def _scale(self) -> float:
+        return max(abs(self.first), abs(self.second))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -77,6 +77,7 @@ def clip_contrast(paired: Paired, *, primary: bool = False, level: float = LEVEL
         noise=("counted" if counted else "given") if shared else "own",
         differences=differences,
         prompt_ids=paired.prompts,
+        same_clips=paired.same_clips,
     )
 
 
@@ -143,7 +144,7 @@ def _recorded_draws(first: Run, second: Run, name: str) -> SetDraws:
 
 def _of_set(first: Run, second: Run, name: str, primary: bool, draws: SetDraws) -> Contrast:
     described = first.protocols[first.values[(None, name)].protocol]
-    n, (clips, lost, excluded) = draws.prompts, pair_sets(first, second, name)
+    n, sets = draws.prompts, pair_sets(first, second, name)
     error = None if draws.standard_error is None or n < 2 else Error(value=draws.standard_error, freedom=n - 1)
     return Contrast(
         metric=described.metric,
@@ -152,7 +153,7 @@ def _of_set(first: Run, second: Run, name: str, primary: bool, draws: SetDraws) 
         first=draws.first,
         second=draws.second,
         difference=set_difference(draws),
-        clips=clips,
+        clips=sets.clips,
         by_seed=True,
         p=set_p(draws) if n > 1 else None,
         p_holm=None,
@@ -161,9 +162,10 @@ def _of_set(first: Run, second: Run, name: str, primary: bool, draws: SetDraws) 
         win_rate=None,
         detectable=_detectable(error, n),
         categories=(),
-        excluded=excluded,
-        lost=lost,
+        excluded=sets.excluded,
+        lost=sets.lost,
         error=error,
         noise="given" if shares_noise(first) or shares_noise(second) else "own",
         set_draws=draws,
+        same_clips=sets.same_clips,
     )

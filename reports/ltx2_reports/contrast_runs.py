@@ -94,7 +94,15 @@ def _seed_notes(made: Sequence[Contrast]) -> list[str]:
 def _with_margin(contrast: Contrast, margin: Margin | None) -> Contrast:
     if margin is None:
         return contrast
-    found = judge_margin(margin, contrast.difference.value, contrast.error, contrast.prompts, contrast.metric.direction)
+    found = judge_margin(
+        margin,
+        contrast.difference.value,
+        contrast.error,
+        contrast.prompts,
+        contrast.metric.direction,
+        unseen=contrast.largest_unseen,
+        certain=contrast.surely_equal,
+    )
     return replace(contrast, margin=found)
 
 

@@ -13,6 +13,7 @@ from scipy.special import stdtr, stdtrit
 from ltx2_reports.records import Direction
 from ltx2_reports.statistics import LEAST_PROMPTS
 from ltx2_reports.statistics.crossed import Error
+from ltx2_reports.statistics.unseen import unseen_share
 
 MARGIN_ALPHA = 0.05
 Outcome = Literal["kept", "exceeded", "open", "not judged"]
@@ -67,7 +68,14 @@ def parse_margin(text: str) -> tuple[str, Margin]:
 
 
 def judge_margin(
-    margin: Margin, difference: float, error: Error | None, prompts: int, direction: Direction
+    margin: Margin,
+    difference: float,
+    error: Error | None,
+    prompts: int,
+    direction: Direction,
+    *,
+    unseen: float = 0.0,
+    certain: bool = False,
 ) -> MarginVerdict:
     """Hold a difference against its margin.
 
@@ -77,18 +85,23 @@ def judge_margin(
         error: of the difference; None: not known.
         prompts: on which it was measured.
         direction: of the metric.
+        unseen: see `Contrast.largest_unseen`; the limit is then at least that of prompts that were not seen.
+        certain: whether the clips of both are the same and so is their value, which needs no test.
     """
     margin = Margin(value=margin.value, both_sides=margin.both_sides or direction == "none")
+    if certain:
+        return MarginVerdict(margin=margin, outcome="kept", p=None, limit=0.0)
     if error is None or prompts < LEAST_PROMPTS:
         return MarginVerdict(margin=margin, outcome="not judged", p=None, limit=None)
     loss = -difference if direction == "up" else difference
     loss = abs(loss) if margin.both_sides else loss
-    reach = float(stdtrit(error.freedom, 1 - MARGIN_ALPHA)) * error.value
+    by_spread = float(stdtrit(error.freedom, 1 - MARGIN_ALPHA)) * error.value
+    reach = max(by_spread, unseen_share(prompts, MARGIN_ALPHA) * unseen)
     outcome: Outcome = "open"
     if loss + reach < margin.value:
         outcome = "kept"
     elif loss - reach > margin.value:
         outcome = "exceeded"
     # Of the two sides of an equivalence the farther one's p, which is the larger.
-    p = float(stdtr(error.freedom, (loss - margin.value) / error.value)) if error.value > 0 else None
+    p = float(stdtr(error.freedom, (loss - margin.value) / error.value)) if error.value > 0 and not unseen else None
     return MarginVerdict(margin=margin, outcome=outcome, p=p, limit=loss + reach)

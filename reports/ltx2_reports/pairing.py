@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,8 @@ class Paired:
     tables: tuple[Array, ...]
     """(prompts, seeds) of the prompts that have every seed: of the differences where clips were paired by seed, else of
     each side."""
+    same_clips: bool = False
+    """Whether every clip of the one side is its partner of the other, bit for bit."""
 
     @property
     def differences(self) -> Array:
@@ -82,7 +85,15 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
         excluded=excluded,
         lost=lost,
         tables=tuple(_tables(sides[0], sides[1], prompts, by_seed)),
+        same_clips=by_seed and _same_clips(first, second, shared),
     )
+
+
+def _same_clips(first: Run, second: Run, keys: Iterable[ClipKey]) -> bool:
+    """Whether the clips of these keys are the same files; values that differ nonetheless are another machine's."""
+    sides = [{key: run.clips[sample].sha256 for key, sample in clip_keys(run).items()} for run in (first, second)]
+    pairs = [(sides[0].get(key), sides[1].get(key)) for key in keys]
+    return bool(pairs) and all(ours is not None and ours == theirs for ours, theirs in pairs)
 
 
 def _alike(first: Run, second: Run, ours: ByClip, theirs: ByClip) -> tuple[ByClip, ByClip]:
@@ -137,15 +148,28 @@ def clip_values(run: Run, metric: str, spec: MetricSpec) -> ByClip:
     return found
 
 
-def pair_sets(first: Run, second: Run, metric: str) -> tuple[int, float, tuple[str, ...]]:
-    """Of a set metric: clips that took part on both sides, the share of the first run's that did not in the second, and
-    what was left out and why.
-    """
+class PairedSets(NamedTuple):
+    """The clips of a set metric."""
+
+    clips: int
+    """That took part on both sides."""
+    lost: float
+    """Share of the first run's that did not in the second."""
+    excluded: tuple[str, ...]
+    """What was left out and why."""
+    same_clips: bool
+    """Whether both sets are the same clips, bit for bit."""
+
+
+def pair_sets(first: Run, second: Run, metric: str) -> PairedSets:
+    """Pair the clips that took part in a set metric."""
     asked = _in_set(first, metric)
     ours, theirs = _alike(first, second, asked, _in_set(second, metric))
     shared = ours.keys() & theirs.keys()
     lost = len(asked.keys() - shared) / len(asked) if asked else 0.0
-    return len(shared), lost, tuple(_exclusions(first, second, metric, ours, theirs, bool(shared)))
+    excluded = tuple(_exclusions(first, second, metric, ours, theirs, bool(shared)))
+    same = ours.keys() == theirs.keys() and _same_clips(first, second, shared)
+    return PairedSets(clips=len(shared), lost=lost, excluded=excluded, same_clips=same)
 
 
 def _in_set(run: Run, metric: str) -> ByClip:

@@ -24,6 +24,7 @@ from ltx2_reports.records import MetricSpec, Run
 from ltx2_reports.shared_noise import repeat_notes
 from ltx2_reports.statistics import LEAST_PROMPTS, detectable
 from ltx2_reports.statistics.draws import Array
+from ltx2_reports.statistics.unseen import unseen_share
 
 _FLOOR_ALPHA = 0.01
 """A difference between runs beyond that of their prompts becomes a floor where an F-test finds it at this level."""
@@ -46,7 +47,8 @@ class Noise:
     n: int
     tolerance: float
     absolute: float
-    """Set where a share of the baseline would tolerate nothing (it is 0) or mean nothing (a level in dB)."""
+    """Set where a share of the baseline would tolerate nothing (it is 0) or mean nothing (a level in dB), and to what
+    its prompts can rule out where a bounded metric was constant."""
     detectable: float
     """Least loss that raises the alarm with the policy's confidence, floor counted; the tolerance has to be above."""
 
@@ -60,12 +62,12 @@ class Noise:
         """Prompts on which a loss of the tolerance would be found, roughly; None where no number of them cures it."""
         if self.tolerance <= 0 or self.floor or not math.isfinite(self.detectable):
             return None
-        return math.ceil(self.n * (self.detectable / self.tolerance) ** 2)
+        return max(LEAST_PROMPTS, math.ceil(self.n * (self.detectable / self.tolerance) ** 2))
 
     @property
     def usable(self) -> bool:
         """Whether a loss of the tolerance would be found on this many prompts."""
-        return self.tolerance > 0 and self.detectable <= self.tolerance
+        return self.n >= LEAST_PROMPTS and self.tolerance > 0 and self.detectable <= self.tolerance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +160,10 @@ def noise_of(
     tolerance = absolute if is_level else max(relative * abs(mean), absolute)
     total, each = float(np.hypot(error, floor / NORMAL_FLOOR)), policy.false_alarm / metrics
     sides: Literal[1, 2] = 2 if found[0].metric.direction == "none" else 1
+    unseen = unseen_share(n, 1 - policy.confidence) * max(contrast.largest_unseen for contrast in found)
+    if error == 0 and floor == 0 and unseen:
+        absolute = max(absolute, _rounded_up(unseen))
+        tolerance = max(tolerance, absolute)
     return Noise(
         metric=found[0].metric,
         mean=mean,
@@ -166,7 +172,7 @@ def noise_of(
         n=n,
         tolerance=tolerance,
         absolute=absolute,
-        detectable=detectable(total, freedom + 1, each, policy.confidence, sides),
+        detectable=max(detectable(total, freedom + 1, each, policy.confidence, sides), unseen),
     )
 
 
@@ -214,6 +220,12 @@ def _by_seed(contrast: Contrast, runs: Sequence[Run]) -> Array | None:
 def _of_amplitude(relative: float) -> float:
     """A share of the amplitude in dB: 5 % are 0.45 dB at every level."""
     return -20 * math.log10(1 - relative) if relative < 1 else math.inf
+
+
+def _rounded_up(value: float) -> float:
+    """To two digits; the rest is room for a prompt that moves by next to nothing."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit) * unit:.3g}")
 
 
 def _of_zero(metric: MetricSpec, mean: float) -> float:

@@ -11,7 +11,7 @@ from ltx2_reports.contrast import Contrast, Contrasts
 from ltx2_reports.gate.policy import NORMAL_FLOOR, MetricPolicy, Policy, PolicyDirection
 from ltx2_reports.gate.verdict import Loss, Outcome, Verdict, t_test
 from ltx2_reports.records import MetricSpec, Run
-from ltx2_reports.statistics import SEED, sign_flip_ps
+from ltx2_reports.statistics import LEAST_PROMPTS, SEED, sign_flip_ps
 
 _LEAST_FLIPS, _MOST_FLIPS = 10_000, 1_000_000
 _CLEARLY_NONE = 0.1
@@ -81,12 +81,14 @@ def _by_t(contrast: Contrast, wanted: MetricPolicy, policy: Policy) -> Loss:
     """A loss, its p by the t-test with the floor counted."""
     two_sided = direction_of(contrast.metric, wanted) == "same"
     loss, n, floor = _sign(contrast, wanted) * contrast.difference.value, contrast.prompts, wanted.floor / NORMAL_FLOOR
-    trouble = "1 prompt gives no measure of chance" if n < 2 else ""
+    plural = "1 prompt gives" if n == 1 else f"{n} prompts give"
+    few = f"{plural} no measure of chance, at least {LEAST_PROMPTS} are needed"
+    trouble = few if n < LEAST_PROMPTS and not contrast.surely_equal else ""
     if contrast.lost > policy.max_lost:
         trouble = f"{contrast.lost:.0%} of the baseline's values have no partner, allowed: {policy.max_lost:.0%}"
     error = None if contrast.error is None else math.hypot(contrast.error.value, floor)
     freedom = None if contrast.error is None else contrast.error.freedom
-    few = "the prompts of each seed may share noise, which these few seeds do not tell: holds for these seeds only"
+    shared = "the prompts of each seed may share noise, which these few seeds do not tell: holds for these seeds only"
     return Loss(
         metric=contrast.metric.id,
         title=contrast.metric.title,
@@ -99,13 +101,15 @@ def _by_t(contrast: Contrast, wanted: MetricPolicy, policy: Policy) -> Loss:
         floor=floor,
         n=n,
         unit_of_n="prompts",
-        p=None if error is None or freedom is None else t_test(loss, error, freedom + 1, two_sided),
+        p=None if error is None or freedom is None or trouble else t_test(loss, error, freedom + 1, two_sided),
         tolerance=wanted.tolerance(contrast.first),
         two_sided=two_sided,
         is_margin=wanted.margin is not None,
         is_equal=contrast.is_equal and not trouble,
+        largest_unseen=contrast.largest_unseen,
+        same_clips=contrast.same_clips,
         trouble=trouble,
-        notes=(few,) if contrast.noise == "given" and not contrast.is_equal else (),
+        notes=(shared,) if contrast.noise == "given" and not contrast.is_equal else (),
     )
 
 

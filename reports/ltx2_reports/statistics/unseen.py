@@ -1,0 +1,35 @@
+"""What a sample of prompts leaves open where its spread says nothing: no prompt, or next to none, changed."""
+
+from ltx2_reports.statistics.draws import Array
+from ltx2_reports.statistics.paired import LEAST_PROMPTS
+from ltx2_reports.statistics.studentised import Range
+
+_SAME = 1e-12
+
+
+def unseen_share(n: int, tail: float) -> float:
+    """Share of all prompts of which none is among n with a chance of `tail`: Clopper and Pearson's limit (1934).
+
+    >>> round(unseen_share(6, 0.025), 3), round(unseen_share(60, 0.025), 3)
+    (0.459, 0.06)
+    """
+    return 1 - tail ** (1 / n)
+
+
+def largest_unseen(differences: Array, allowed: Range, scale: float) -> float:
+    """The largest difference that a prompt can have, where the spread of these says nothing of it; else 0.
+
+    It says nothing where all are equal (six yes/no checks that all fail may do so by chance), nor where fewer than
+    `LEAST_PROMPTS` prompts moved at all.
+
+    Args:
+        differences: (n,) of the prompts.
+        allowed: range of the differences; without bounds nothing can be said, and 0 is returned.
+        scale: of the values; differences within 1e-12 of it are none.
+    """
+    low, high = allowed
+    if low is None or high is None or not len(differences):
+        return 0.0
+    moved = abs(differences) > _SAME * scale
+    alike = float(differences.max() - differences.min()) <= _SAME * scale
+    return max(abs(low), abs(high)) if alike or moved.sum() < LEAST_PROMPTS else 0.0
