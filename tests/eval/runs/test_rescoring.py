@@ -2,14 +2,13 @@
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 import ltx2_eval.sets
 from ltx2_eval.commands.show import finish
 from ltx2_eval.extractors.base import NotApplicable, NotAvailable
+from ltx2_eval.extractors.catalogue import EXTRACTORS
 from ltx2_eval.extractors.pool import ExtractorPool
 from ltx2_eval.metrics.base import Outcome
 from ltx2_eval.reference import Reference
@@ -236,7 +235,7 @@ def test_a_lost_clip_leaves_only_the_paired_metric_out_of_a_comparison(
 
 
 def test_what_could_not_be_loaded_is_tried_again_by_the_next_command(
-    world, tmp_path, metric_entry, implementations, monkeypatch, capsys
+    world, tmp_path, extractor, metric_entry, implementations, monkeypatch, capsys
 ):
     """Memory that was full at the first loading is no verdict on any clip."""
     loads = []
@@ -246,11 +245,11 @@ def test_what_could_not_be_loaded_is_tried_again_by_the_next_command(
         raise MemoryError("the device had 1 MiB left")
 
     implementations["here:looks"] = lambda subject, features, extractor: Outcome(value=float(features[0, 0]))
-    looks = metric_entry("looks", "clip", "i3d-k400")
-    entries = (looks, dataclasses.replace(world.entries[2], extractor="i3d-k400"))
+    monkeypatch.setitem(EXTRACTORS, "colour", extractor.spec)
+    entries = (metric_entry("looks", "clip", "colour"), world.entries[2])
     monkeypatch.setattr("ltx2_eval.extractors.pool.load_extractor", load)
     before = world.go(tmp_path / "run", entries=entries, pool=ExtractorPool())
-    assert loads == ["i3d-k400"]
+    assert loads == ["colour"]
     for place in (("p0-s0", "looks"), (None, "colour_distance")):
         reason = before.values[place].reason
         assert (reason.kind, reason.error) == ("not_available", "MemoryError")
@@ -258,8 +257,7 @@ def test_what_could_not_be_loaded_is_tried_again_by_the_next_command(
     with pytest.raises(SystemExit):
         finish([before], 0.0)
     assert "colour_distance, looks: could not be loaded" in capsys.readouterr().err
-    found = SimpleNamespace(features=lambda clip: np.full((1, 400), clip.video.mean(), np.float32))
-    monkeypatch.setattr("ltx2_eval.extractors.pool.load_extractor", lambda name, device: found)
+    monkeypatch.setattr("ltx2_eval.extractors.pool.load_extractor", lambda name, device: extractor())
     after = rescore(world, tmp_path / "run", entries=entries, pool=ExtractorPool()).values
     assert after[("p0-s0", "looks")].value is not None
     assert after[(None, "colour_distance")].value is not None
