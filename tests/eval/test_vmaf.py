@@ -2,9 +2,11 @@
 
 import builtins
 import json
+import os
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,57 @@ def test_a_clip_without_a_picture_is_not_applicable(sound_clip):
 def test_a_refusal_of_ffmpeg_is_told(ffmpeg):
     with pytest.raises(ValueError, match="FFmpeg refused VMAF"):
         vmaf(_subject(_video(0), _video(0)), None, None, model="vmaf_of_nobody")
+
+
+@pytest.mark.parametrize(
+    ("poured", "error", "message"),
+    [
+        (lambda pipe, frames: _some(pipe, frames, 4, MemoryError("no room")), MemoryError, "no room"),
+        (lambda pipe, frames: _some(pipe, frames, 4), ValueError, "FFmpeg judged 4 of 12 frames"),
+    ],
+)
+def test_fewer_frames_than_given_are_an_error(ffmpeg, monkeypatch, poured, error, message):
+    monkeypatch.setattr(module, "_poured", poured)
+    before = _descriptors()
+    with pytest.raises(error, match=message):
+        vmaf(_subject(_video(0), _video(0)), None, None)
+    assert _descriptors() == before
+
+
+def _some(pipe, frames, count, error=None):
+    with pipe:
+        pipe.write(frames[:count].tobytes())
+        if error:
+            raise error
+
+
+def _descriptors():
+    return sorted(path.name for path in Path("/dev/fd").iterdir())
+
+
+def test_a_program_that_does_not_start_leaves_no_pipe_open(tmp_path):
+    before = _descriptors()
+    with pytest.raises(FileNotFoundError):
+        module._compared(str(tmp_path / "nothing"), _video(0), _video(0), 24.0, "any")
+    assert _descriptors() == before
+
+
+def test_a_program_that_hangs_is_ended(monkeypatch, tmp_path):
+    hangs = tmp_path / "ffmpeg"
+    hangs.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    hangs.chmod(0o755)
+    monkeypatch.setattr(module, "_LIMIT_S", 0.5)
+    before = _descriptors()
+    with pytest.raises(ValueError, match=r"did not finish VMAF in 0\.5 s"):
+        module._compared(str(hangs), _video(0), _video(0), 24.0, "any")
+    with pytest.raises(ProcessLookupError):  # ended and waited for
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert _descriptors() == before
+
+
+def test_the_libvmaf_of_the_values_is_in_the_identity(ffmpeg):
+    found = vmaf(_subject(_video(0), _video(0)), None, None)
+    assert program()["libvmaf"] == found.details["libvmaf"]
 
 
 @pytest.fixture

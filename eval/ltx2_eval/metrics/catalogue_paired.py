@@ -38,7 +38,7 @@ _VMAF = MetricEntry(
         least_n=10,
         source="Li et al. 2016, Netflix/vmaf; the libvmaf in the FFmpeg (GPL-3.0) of the package imageio-ffmpeg",
         code_licence="BSD-2-Clause-Patent",
-        weight_licence=None,
+        weight_licence="BSD-2-Clause-Patent",
         cannot_see="Sound, prompt, colour, and which of the two is better; differences that television does not make.",
     ),
     implementation="ltx2_eval.metrics.vmaf:vmaf",

@@ -143,7 +143,8 @@ def _licences(entry: MetricEntry) -> str:
         lines.append(f"- Weights `{name}`: {item.licence} ({item.title}; {item.source}).")
         lines += [f"  {item.licence_note}"] if item.licence_note else []
     if not weights_of(entry):
-        lines.append("- No weights.")
+        inside = entry.spec.weight_licence
+        lines.append(f"- The trained model is inside the program: {inside}." if inside else "- No weights.")
     return "\n".join([*lines, f"- Commercial use of all of it: {'yes' if is_free(entry) else 'no'}."])
 
 

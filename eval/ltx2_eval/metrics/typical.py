@@ -36,6 +36,7 @@ TYPICAL: dict[str, Typical] = {
     ),
     "lse_c": Typical("real faces 8.25; unrelated sound 1 to 2", _UNRELATED),
     "lse_d": Typical("real faces 6.26; unrelated sound 10 and more", _UNRELATED),
+    "vmaf": Typical("97 to 100 for a clip against itself; the scale of its ratings ends at 20 and 100", "Netflix/vmaf"),
     "av_align": Typical("0.1 to 0.2 for unrelated pairs with the published peak picking", "TempoTokens and its users"),
     "audiobox_ce": Typical("5.35", _FASTVIDEO),
     "audiobox_cu": Typical("6.00", _FASTVIDEO),

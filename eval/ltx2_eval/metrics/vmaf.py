@@ -9,10 +9,11 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,16 @@ INSTALL = "`pip install 'ltx2-eval[vmaf]'`"
 _LIMIT_S = 900
 _LOG = "vmaf.json"
 _LUMA = "scale=out_color_matrix=bt709:out_range=tv,format=yuv444p"
+_QUIET = ("-hide_banner", "-loglevel", "error", "-nostdin")
+_MOST_THREADS = 8
+_PROBE_SIDE = 32
+_MODEL = "vmaf_v0.6.1"
 
 Frames = NDArray[np.uint8]
 
 
 def vmaf(
-    subject: Subject, features: NDArray[np.float32] | None, extractor: Extractor | None, *, model: str = "vmaf_v0.6.1"
+    subject: Subject, features: NDArray[np.float32] | None, extractor: Extractor | None, *, model: str = _MODEL
 ) -> Outcome:
     """VMAF of a clip against its own reference: the mean over the frames.
 
@@ -54,10 +59,10 @@ def vmaf(
     del features, extractor
     own, other = paired_frames(subject)
     assert subject.clip.fps is not None
-    log = _compared(own, other, float(subject.clip.fps), model)
+    log = _compared(_ffmpeg()[0], own, other, float(subject.clip.fps), model)
     pooled = log["pooled_metrics"]["vmaf"]
     details: dict[str, Scalar] = {
-        "frames": len(own),
+        "frames": len(log["frames"]),
         "least": float(pooled["min"]),
         "harmonic_mean": float(pooled["harmonic_mean"]),
         "libvmaf": str(log["version"]),
@@ -98,12 +103,23 @@ def _cut(subject: Subject) -> tuple[str, ...]:
 
 
 def program() -> dict[str, Scalar]:
-    """What computes it, as protocols say.
+    """What computes it, as protocols say; another build of the same FFmpeg may carry another libvmaf.
 
     Raises:
-        NotAvailable: no FFmpeg with libvmaf; ends with the command that brings it.
+        NotAvailable: no FFmpeg with libvmaf, or one that judges nothing; ends with the command that brings it.
     """
-    return {"ffmpeg": _ffmpeg()[1]}
+    path, version = _ffmpeg()
+    try:
+        return {"ffmpeg": version, "libvmaf": _libvmaf(path)}
+    except ValueError as error:
+        raise NotAvailable(f"the FFmpeg of imageio-ffmpeg makes no VMAF ({error}): {INSTALL}") from error
+
+
+@functools.cache
+def _libvmaf(path: str) -> str:
+    """The version that an FFmpeg carries, as its log of one black frame says: nothing else tells it."""
+    black = np.zeros((1, _PROBE_SIDE, _PROBE_SIDE, 3), np.uint8)
+    return str(_compared(path, black, black, 25.0, _MODEL)["version"])
 
 
 @functools.cache
@@ -126,36 +142,64 @@ def _ffmpeg() -> tuple[str, str]:
     return path, told[0].split()[2]
 
 
-def _compared(own: Frames, other: Frames, rate_hz: float, model: str) -> dict[str, Any]:
-    """libvmaf's log; both pictures go to FFmpeg through pipes."""
-    path, _ = _ffmpeg()
-    pipes = [os.pipe() for _ in range(2)]
-    height, width = own.shape[1:3]
-    given = ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", f"{width}x{height}"]
-    inputs = [word for read, _ in pipes for word in (*given, "-framerate", f"{rate_hz:.6f}", "-i", f"pipe:{read}")]
-    graph = (
-        f"[0:v]{_LUMA}[own];[1:v]{_LUMA}[other];[own][other]libvmaf=model=version={model}:log_fmt=json:log_path={_LOG}"
-    )
-    command = [path, "-hide_banner", "-loglevel", "error", "-nostdin", *inputs, "-lavfi", graph, "-f", "null", "-"]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as threads:
-        process = subprocess.Popen(
-            command, cwd=folder, pass_fds=[read for read, _ in pipes], stderr=subprocess.PIPE, text=True
-        )
-        for (read, write), frames in zip(pipes, (own, other), strict=True):
-            os.close(read)
-            threads.submit(_poured, write, frames)
+def _compared(path: str, own: Frames, other: Frames, rate_hz: float, model: str) -> dict[str, Any]:
+    """libvmaf's log of every frame; both pictures go to FFmpeg through pipes.
+
+    Raises:
+        ValueError: FFmpeg refuses, takes too long or judges fewer frames than it is given.
+    """
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
+        readers, writers = zip(*(_pipe(ends) for _ in range(2)), strict=True)
+        height, width = own.shape[1:3]
+        given = ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", f"{width}x{height}"]
+        given += ["-framerate", f"{rate_hz:.6f}"]
+        inputs = [word for reader in readers for word in (*given, "-i", f"pipe:{reader.fileno()}")]
+        judge = f"libvmaf=model=version={model}:n_threads={_threads()}:log_fmt=json:log_path={_LOG}"
+        graph = f"[0:v]{_LUMA}[own];[1:v]{_LUMA}[other];[own][other]{judge}"
+        command = [path, *_QUIET, *inputs, "-lavfi", graph, "-f", "null", "-"]
+        _run(command, folder, readers, list(zip(writers, (own, other), strict=True)))
+        log: dict[str, Any] = json.loads((Path(folder) / _LOG).read_text(encoding="utf-8"))
+    if len(log["frames"]) != len(own):
+        raise ValueError(f"FFmpeg judged {len(log['frames'])} of {len(own)} frames")
+    return log
+
+
+def _pipe(ends: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+    """Both ends of a pipe, closed with the stack at the latest."""
+    read, write = os.pipe()
+    return ends.enter_context(os.fdopen(read, "rb")), ends.enter_context(os.fdopen(write, "wb"))
+
+
+def _threads() -> int:
+    """Of libvmaf, which takes as long as anything here; they change no value."""
+    return min(_MOST_THREADS, os.cpu_count() or 1)
+
+
+def _run(
+    command: list[str], folder: str, readers: Sequence[BinaryIO], given: Sequence[tuple[BinaryIO, Frames]]
+) -> None:
+    """Run FFmpeg, feeding it; it has ended when this returns or raises."""
+    fds = [reader.fileno() for reader in readers]
+    with (
+        ThreadPoolExecutor(len(given)) as threads,
+        subprocess.Popen(command, cwd=folder, pass_fds=fds, stderr=subprocess.PIPE, text=True) as process,
+    ):
         try:
+            for reader in readers:
+                reader.close()
+            poured = [threads.submit(_poured, *one) for one in given]
             _, told = process.communicate(timeout=_LIMIT_S)
         except subprocess.TimeoutExpired as error:
-            process.kill()
             raise ValueError(f"FFmpeg did not finish VMAF in {_LIMIT_S} s") from error
-        if process.returncode != 0:
-            raise ValueError(f"FFmpeg refused VMAF: {(told.strip().splitlines() or ['no message'])[-1]}")
-        log: dict[str, Any] = json.loads((Path(folder) / _LOG).read_text(encoding="utf-8"))
-        return log
+        finally:
+            process.kill()  # nothing where it has ended
+    if process.returncode != 0:
+        raise ValueError(f"FFmpeg refused VMAF: {(told.strip().splitlines() or ['no message'])[-1]}")
+    for one in poured:
+        one.result()
 
 
-def _poured(pipe: int, frames: Frames) -> None:
+def _poured(pipe: BinaryIO, frames: Frames) -> None:
     """Write all frames; a reader that went away says why itself."""
-    with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as file:
-        file.write(np.ascontiguousarray(frames).data)
+    with suppress(BrokenPipeError), pipe:
+        pipe.write(np.ascontiguousarray(frames).data)
