@@ -19,7 +19,7 @@ OPTIONS = {
     "--model --out --profile --pull --reference --retry-failed --seed --size --suite",
     "generate": "--container --debug --device --fps --frames --json --keep-latents --limit --max-failed --model "
     "--out --retry-failed --seed --size --suite",
-    "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --system",
+    "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --retry-failed --system",
     "report": "--baseline --debug --export --json --media --media-prompts --no-strict --out --published --strict",
     "leaderboard": "--baseline --debug --export --json --media --media-prompts --out --published --title",
     "compare": "--debug --device --json --metric --out --primary --reference",
