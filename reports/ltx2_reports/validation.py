@@ -1,7 +1,7 @@
 """What `validate` found: which metrics saw the degradations they must see and no others. The file that `gate` obeys."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,16 @@ from ltx2_reports.store import DamagedError, atomic_write, strict_json
 
 VALIDATION_FILE = "validation.json"
 VALIDATION_SCHEMA = 1
+IDENTIFYING = (
+    "metric_version",
+    "extractor",
+    "extractor_version",
+    "weights_sha256",
+    "preprocessing",
+    "sampling",
+    "settings",
+)
+"""Fields of a protocol that make it another metric; suite, reference and n are those of each use."""
 
 Verdict = Literal["may gate", "report only"]
 Expected = Literal["rises", "falls", "away", "follows", "still", "exactly still", "shown"]
@@ -136,7 +146,10 @@ def write_validation(validation: Validation, folder: Path) -> Path:
 
 
 def read_verdicts(paths: Iterable[Path]) -> dict[str, MetricValidation]:
-    """What several files say of each metric; where two judge one, the later counts.
+    """What several files say of each metric.
+
+    Of two verdicts on one version of a metric the worse counts, whichever file is named first: a brief validation lifts
+    no ban. Of two versions the later file's counts.
 
     Raises:
         DamagedError: as `read_validation`.
@@ -144,8 +157,30 @@ def read_verdicts(paths: Iterable[Path]) -> dict[str, MetricValidation]:
     """
     found: dict[str, MetricValidation] = {}
     for path in paths:
-        found.update(read_validation(path).metrics)
+        for name, verdict in read_validation(path).metrics.items():
+            known = found.get(name)
+            banned = known is not None and known.verdict == "report only" and verdict.verdict == "may gate"
+            if known is None or not banned or version_of(known.protocol_fields) != version_of(verdict.protocol_fields):
+                found[name] = verdict
     return found
+
+
+def version_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a protocol makes a metric another one."""
+    return {name: fields.get(name) for name in IDENTIFYING}
+
+
+def brief_notes(paths: Iterable[Path]) -> list[str]:
+    """One sentence for each file whose courses were followed by their ends alone.
+
+    Raises:
+        DamagedError, OSError: as `read_validation`.
+    """
+    return [
+        f"{path}: a brief validation, by the mildest and strongest level of each degradation alone"
+        for path in paths
+        if read_validation(path).brief
+    ]
 
 
 def read_validation(path: Path) -> Validation:

@@ -130,7 +130,7 @@ def _counting(item: Item, loads: list[str]) -> Item:
 
 def test_another_question_in_the_same_folder_is_refused(clips, tmp_path):
     validate(plan_of(clips, ("audio.dc_offset",)), tmp_path / "out", silent)
-    with pytest.raises(ValueError, match="other clips or metrics; choose another --out"):
+    with pytest.raises(ValueError, match=r"other clips, metrics or levels .*; choose another --out"):
         validate(plan_of(clips, ("video.black_ratio",)), tmp_path / "out", silent)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("x")
@@ -246,6 +246,14 @@ def test_a_brief_validation_follows_a_course_by_its_ends(clips, tmp_path):
     found = read_validation(out)
     black = next(trial for trial in found.metrics["video.black_ratio"].trials if trial.degradation == "video.black")
     assert (found.brief, [point.level for point in black.points]) == (True, [0.1, 1.0])
+
+
+def test_a_brief_and_a_full_validation_have_folders_of_their_own(clips, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["validate", str(clips), "--metric", "video.black_ratio"]
+    for brief in ([], ["--brief"]):
+        assert CliRunner().invoke(cli.app, [*arguments, *brief]).exit_code == 0
+    assert sorted(read_validation(path.parent).brief for path in tmp_path.rglob("validation.json")) == [False, True]
 
 
 def bench(tmp_path: Path, clean: list[np.ndarray], places: dict[str, list[np.ndarray]]) -> SetBench:

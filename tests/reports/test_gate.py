@@ -454,6 +454,41 @@ def test_a_verdict_on_another_version_of_a_metric_is_none(factory: ModuleType, t
     assert require_validated(read_policy(path), validation, {"m": factory.protocol("m", n=3)}) == []
 
 
+def test_a_ban_stands_for_a_newer_version_until_that_is_validated(factory: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(FIVE)
+    fields = factory.protocol("m").model_dump(mode="json")
+    verdict: Any = SimpleNamespace(verdict="report only", why="slept", protocol_fields=fields, untested=())
+    now = {"m": factory.protocol("m", metric_version=2)}
+    with pytest.raises(ValueError, match=r"slept; it was validated in another version \(metric_version: 1 and 2\)"):
+        require_validated(read_policy(path), {"m": verdict}, now)
+    path.write_text(FIVE + "despite_validation = true\n")
+    assert len(require_validated(read_policy(path), {"m": verdict}, now)) == 1
+
+
+def test_a_constant_check_is_gated_by_what_its_prompts_can_rule_out(factory: ModuleType) -> None:
+    """Of 30 equal checks 1 - 0.025^(1/30) = 0.116 of the range; of 5 nothing."""
+
+    def noise(prompts: int) -> Any:
+        paired = Paired(
+            metric=factory.metric_spec("m", range=(0.0, 1.0)),
+            protocol=factory.protocol("m"),
+            prompts=tuple(map(str, range(prompts))),
+            first=np.zeros(prompts),
+            second=np.zeros(prompts),
+            clips=prompts,
+            by_seed=False,
+            excluded=(),
+            lost=0.0,
+            tables=(),
+        )
+        return noise_of([clip_contrast(paired)], None, runs=2, relative=0.05, policy=Policy(), metrics=1)
+
+    thirty = noise(30)
+    assert (thirty.detectable, thirty.absolute) == (pytest.approx(0.1157, abs=1e-4), 0.12)
+    assert (thirty.usable, thirty.constant, noise(5).usable) == (True, True, False)
+
+
 def test_set_metrics_get_a_floor_from_what_their_draws_do_not_explain(factory: ModuleType) -> None:
     """Draws say 0.1 and runs differ by ten times that, or by no more than the draws say."""
     draws = tuple(np.random.default_rng(1).normal(0, 0.1, 300).tolist())

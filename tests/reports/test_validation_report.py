@@ -20,6 +20,7 @@ from ltx2_reports.validation import (
     Point,
     Trial,
     Validation,
+    brief_notes,
     read_validation,
     read_verdicts,
     write_validation,
@@ -134,6 +135,22 @@ def test_of_two_verdicts_on_a_metric_the_later_counts(tmp_path: Path) -> None:
     assert {name: one.why for name, one in found.items()} == {"offset": "late", "other": "late"}
     assert read_verdicts([tmp_path / "b", tmp_path / "a"])["offset"].why == "early"
     assert read_verdicts([]) == {}
+
+
+def test_a_ban_is_lifted_by_no_other_file_on_the_same_version(tmp_path: Path) -> None:
+    """Nor by a brief one, in whichever order they are named; a verdict on a newer version counts."""
+    full, brief, newer = validation("full"), validation("brief"), validation("newer")
+    full.metrics["offset"] = full.metrics["offset"].model_copy(update={"verdict": "report only"})
+    fields = {"metric_version": 2}
+    newer.metrics["offset"] = newer.metrics["offset"].model_copy(update={"protocol_fields": fields})
+    for name, made in (("full", full), ("brief", brief.model_copy(update={"brief": True})), ("newer", newer)):
+        (tmp_path / name).mkdir()
+        write_validation(made, tmp_path / name)
+    for order in (("full", "brief"), ("brief", "full")):
+        assert read_verdicts([tmp_path / name for name in order])["offset"].verdict == "report only"
+    assert read_verdicts([tmp_path / "full", tmp_path / "newer"])["offset"].verdict == "may gate"
+    (note,) = brief_notes([tmp_path / "full", tmp_path / "brief"])
+    assert note.startswith(f"{tmp_path / 'brief'}: a brief validation")
 
 
 def test_hostile_text_is_inert_in_every_form(payload: str) -> None:

@@ -17,10 +17,17 @@ from ltx2_reports.gate.bench import bench_folder, decide_bench
 from ltx2_reports.gate.calibration import Calibration, calibrate, policy_text
 from ltx2_reports.gate.decision import Decision, decide
 from ltx2_reports.gate.losses import is_timing
-from ltx2_reports.gate.policy import Policy, PolicyFile, default_policy, read_policy, require_validated
+from ltx2_reports.gate.policy import (
+    Policy,
+    PolicyFile,
+    changed_since,
+    default_policy,
+    read_policy,
+    require_validated,
+)
 from ltx2_reports.records import Run, read_run
 from ltx2_reports.store import atomic_write
-from ltx2_reports.validation import VALIDATION_FILE, read_verdicts
+from ltx2_reports.validation import VALIDATION_FILE, brief_notes, read_verdicts
 
 _FORMATS = {".xml": writers.to_junit, ".md": writers.to_markdown, ".json": writers.to_json, ".sarif": writers.to_sarif}
 
@@ -121,7 +128,7 @@ def _validation_notes(file: PolicyFile, given: Given, run: Run) -> list[str]:
     if not paths:
         return ["no validation file: nothing says which metrics are fit to gate (`ltx2-eval validate` makes one)"]
     protocols = {found.metric.id: found.protocol for found in run.protocols.values()}
-    return require_validated(file, read_verdicts(paths), protocols)
+    return [*require_validated(file, read_verdicts(paths), protocols), *brief_notes(paths)]
 
 
 def _named(given: Given) -> list[Path]:
@@ -133,7 +140,7 @@ def calibrate_command(given: Given) -> None:
     runs = [read_run(folder) for path in given.runs for folder in runs_in(Path(path).expanduser())]
     asked = Policy(metrics={}, false_alarm=given.false_alarm, confidence=given.confidence)
     made = calibrate(runs, relative=given.relative, policy=asked)
-    unfit = _unfit(given)
+    unfit = _unfit(given, runs[0])
     usable = [noise for noise in made.noises if noise.usable and noise.metric.id not in unfit]
     if not usable:
         raise ValueError(_none_usable(made, given))
@@ -168,10 +175,13 @@ def _nearest(made: Calibration, unfit: Mapping[str, str]) -> str:
     return f"; {name} would need about {prompts} prompts (these runs have {made.noises[0].n}), or a larger --relative"
 
 
-def _unfit(given: Given) -> dict[str, str]:
+def _unfit(given: Given, run: Run) -> dict[str, str]:
     """Metrics that validation found fit for reports only, which `gate` would refuse in the policy."""
-    found = read_verdicts(_named(given))
-    return {name: one.why for name, one in found.items() if one.verdict == "report only"}
+    protocols = {found.metric.id: found.protocol for found in run.protocols.values()}
+    found = {name: one for name, one in read_verdicts(_named(given)).items() if one.verdict == "report only"}
+    changed = {name: changed_since(one, protocols.get(name)) for name, one in found.items()}
+    another = "; validated in another version ({}): the ban stands until this one is validated"
+    return {name: one.why + (another.format(changed[name]) if changed[name] else "") for name, one in found.items()}
 
 
 def _none_usable(made: Calibration, given: Given) -> str:

@@ -34,9 +34,8 @@ def validate_command(given: Given) -> None:
     if given.pull:
         pull_for(entries, given.reference or "")
     reference = _reference(given, entries)
-    out = output_folder(
-        given, "validate", source.sha256, [e.spec.id for e in entries], reference and reference.ref.label
-    )
+    parts = [source.sha256, [e.spec.id for e in entries], reference and reference.ref.label]
+    out = output_folder(given, "validate", *parts, *(["brief"] if given.brief else []))
     _announce(source, entries, reference, out)
     plan = Plan(
         source=source, entries=entries, reference=reference, pool=ExtractorPool(given.device), brief=given.brief

@@ -203,6 +203,9 @@ def verdict_of(n: int, least_n: int, trials: Sequence[Trial], first_reason: str 
     open_ = [trial for trial in responses if trial.held is None]
     if failed or open_:
         return "report only", ". ".join(f"{trial.degradation}: {trial.why}" for trial in (*failed, *open_))
+    calm = [trial for trial in trials if trial.expected in ("still", "exactly still")]
+    if calm and all(trial.held is None for trial in calm):
+        return "report only", "too few clips to tell whether anything that it must not see moves it"
     seen = "; ".join(f"{trial.degradation} ({trial.why})" for trial in responses)
     still = sum(trial.held is True for trial in trials) - len(responses)
     hidden = [trial.degradation for trial in trials if trial.held is None and trial.expected == "still"]

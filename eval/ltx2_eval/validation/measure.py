@@ -67,7 +67,7 @@ def measure(source: Source, folder: Path, meter: Meter, progress: Progress) -> l
     """A row for every clip, in the order of the source; rows of an earlier, stopped call are kept.
 
     Raises:
-        ValueError: the folder's journal is of other clips or metrics.
+        ValueError: the folder's journal is of other clips, metrics or levels.
     """
     plan = _plan(source, meter)
     with Journal(folder / JOURNAL) as journal:
@@ -102,7 +102,10 @@ def _known(path: Path, plan: dict[str, Any], journal: Journal) -> dict[str, Row]
         journal.append(plan)
         return {}
     if lines[0] != plan:
-        raise ValueError(f"{path.parent} holds a validation of other clips or metrics; choose another --out")
+        raise ValueError(
+            f"{path.parent} holds a validation of other clips, metrics or levels (with or without --brief); "
+            "choose another --out"
+        )
     return {line["clip"]: Row(**line) for line in lines[1:]}
 
 

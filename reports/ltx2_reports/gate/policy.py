@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ltx2_benchmarks.nearest import unknown
 from ltx2_reports.records import Protocol
-from ltx2_reports.validation import MetricValidation
+from ltx2_reports.validation import IDENTIFYING, MetricValidation
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -98,7 +98,8 @@ class Policy(_Strict):
     max_failed: float = Field(default=0.0, ge=0, le=1)
     """Share of the run's clips that may have failed beyond the baseline's share."""
     validation: str | tuple[str, ...] = ()
-    """Files that `ltx2-eval validate` wrote, relative to this one; of two verdicts on a metric the later counts."""
+    """Files that `ltx2-eval validate` wrote, relative to this one; of two verdicts on one version of a metric the worse
+    counts, of two versions the later file."""
     left_out: tuple[str, ...] = ()
     """From `gate calibrate`: metrics that its runs found too noisy to decide; the gate names their number."""
     metrics: dict[str, MetricPolicy] = {}
@@ -170,18 +171,6 @@ def _lines(text: str) -> dict[str, int]:
     return found
 
 
-_IDENTIFYING = (
-    "metric_version",
-    "extractor",
-    "extractor_version",
-    "weights_sha256",
-    "preprocessing",
-    "sampling",
-    "settings",
-)
-"""Fields of a protocol that make it another metric; suite, reference and n are those of each use."""
-
-
 def require_validated(
     file: PolicyFile, verdicts: Mapping[str, MetricValidation], protocols: Mapping[str, Protocol] | None = None
 ) -> list[str]:
@@ -190,7 +179,8 @@ def require_validated(
     Args:
         file: the policy.
         verdicts: what `validate` found, by metric.
-        protocols: how each metric was measured in the run; a verdict on another version is none.
+        protocols: how each metric was measured in the run; that a metric may gate holds of the version that was
+            validated only, that it may not stands until another validation lifts it.
 
     Raises:
         ValueError: such a metric is in the policy without `despite_validation = true`; says why it is unfit.
@@ -200,25 +190,29 @@ def require_validated(
         found = verdicts.get(name)
         if found is None:
             notes.append(f"{name}: gates although no validation has judged it: nothing says what moves it")
-        elif changed := _changed(found, (protocols or {}).get(name)):
-            notes.append(f"{name}: was validated in another version ({changed}), which says nothing of this one")
-        elif found.verdict == "report only" and not metric.despite_validation:
+            continue
+        changed = changed_since(found, (protocols or {}).get(name))
+        another = f"was validated in another version ({changed})" if changed else ""
+        if found.verdict == "report only" and not metric.despite_validation:
+            still = f"; it {another}, and the ban stands until this one is validated" if another else ""
             raise ValueError(
-                f"{file.path}: {name} may only be reported, not gate: {found.why}; take it out, or write "
+                f"{file.path}: {name} may only be reported, not gate: {found.why}{still}; take it out, or write "
                 "despite_validation = true under it"
             )
-        elif found.verdict == "report only":
+        if found.verdict == "report only":
             notes.append(f"{name}: gates although validation found it fit for reports only ({found.why})")
+        elif another:
+            notes.append(f"{name}: {another}, which says nothing of this one")
         elif found.untested:
             notes.append(f"{name}: {found.judgement} (too few clips in the validation)")
     return notes
 
 
-def _changed(found: MetricValidation, protocol: Protocol | None) -> str:
-    """Fields in which the metric as validated differs from the metric as measured; empty: none."""
+def changed_since(found: MetricValidation, protocol: Protocol | None) -> str:
+    """In words, the fields in which the metric as validated differs from the metric as measured; empty: none."""
     if protocol is None:
         return ""
     now, then = protocol.model_dump(mode="json"), found.protocol_fields
     return "; ".join(
-        f"{name}: {then[name]} and {now[name]}" for name in _IDENTIFYING if name in then and then[name] != now[name]
+        f"{name}: {then[name]} and {now[name]}" for name in IDENTIFYING if name in then and then[name] != now[name]
     )
