@@ -42,9 +42,8 @@ def notes(contrasts: Contrasts) -> list[str]:
 def legend(contrasts: Contrasts) -> list[str]:
     """What the columns mean."""
     return [
-        f"Paired by prompt and seed; interval: studentised bootstrap over prompts ({contrasts.resamples} draws); p: "
-        "sign flips, or swapped labels for set metrics; Holm p: corrected within metrics marked primary or within the "
-        "others. "
+        f"Paired by prompt and seed; interval: {_intervals_by(contrasts)}; p: {_ps_by(contrasts)}; "
+        "Holm p: corrected within metrics marked primary or within the others. "
         + ("Primary: as declared." if contrasts.declared else "Primary: the usual ones, since --primary names none."),
         "finds ≥: least difference found with 80 % chance at p < 0.05. B ahead: share of prompts, ties half; "
         "where nothing is better, of prompts on which B is higher.",
@@ -52,10 +51,33 @@ def legend(contrasts: Contrasts) -> list[str]:
     ]
 
 
+def _intervals_by(contrasts: Contrasts) -> str:
+    """How the intervals that are there were made."""
+    made = {contrast.difference.made for contrast in contrasts.contrasts} - {"none"}
+    return ", ".join(text.format(contrasts.resamples) for kind, text in _MADE.items() if kind in made) or "none"
+
+
+def _ps_by(contrasts: Contrasts) -> str:
+    """Which tests gave the p-values that are there."""
+    tested = [contrast for contrast in contrasts.contrasts if contrast.p is not None]
+    counted = [contrast.noise == "counted" for contrast in tested]
+    per_clip = [contrast.set_draws is None and contrast.noise != "counted" for contrast in tested]
+    drawn = [contrast.set_draws is not None for contrast in tested]
+    kinds = (("sign flips", per_clip), ("t-test where seeds are counted", counted), ("swapped labels of sets", drawn))
+    return ", ".join(text for text, found in kinds if any(found)) or "none"
+
+
+_MADE = {
+    "studentised": "studentised bootstrap over prompts ({} draws)",
+    "exact": "exact where all differences are at an end of the range",
+    "student_t": "Student's t where seeds are counted, and of kernel distances",
+    "replicates": "draws of whole sets",
+}
+
 _MARGIN_LEGEND = (
-    "margin: largest loss (±: difference) that was stated in advance as no matter; kept: a t-test at 5 % (±: two) "
-    "rules out a loss of it; exceeded: the loss is larger, likewise; open: neither. Not corrected for the number of "
-    "margins: claim all of them together, or none."
+    "margin: largest loss (±: difference) stated in advance as one that would not matter; kept: a t-test at 5 % (±: "
+    "two) rules out a loss of it; exceeded: the loss is larger, likewise; open: neither. Not corrected for the number "
+    "of margins: claim all of them together, or none."
 )
 
 

@@ -11,11 +11,12 @@ from ltx2_reports.margins import Margin, judge_margin
 from ltx2_reports.records import Run
 from ltx2_reports.same_prompts import require_shared_prompts, suites_note
 from ltx2_reports.shared_noise import noise_notes
-from ltx2_reports.statistics import LEVEL, RESAMPLES, holm, mean_intervals, sign_flip_ps
+from ltx2_reports.statistics import LEVEL, RESAMPLES, Interval, holm, mean_intervals, sign_flip_ps
 from ltx2_reports.statistics.crossed import LEAST_SEEDS
 from ltx2_reports.statistics.draws import Array
 from ltx2_reports.statistics.sets import SetDraws
 from ltx2_reports.statistics.studentised import Range, range_of_differences
+from ltx2_reports.statistics.unseen import reaching_unseen
 
 LEAST_IN_CATEGORY = 2
 
@@ -118,15 +119,25 @@ def _with_intervals(made: list[Contrast], run: Run) -> list[Contrast]:
     ranges = [_range(contrast) for contrast in per_clip]
     ranges += [bound for bound, group in zip(ranges, groups, strict=True) for _ in group]
     intervals = iter(mean_intervals(columns, ranges=ranges))
-    wholes = [next(intervals) for _ in per_clip]
+    wholes = [_reaching(contrast, next(intervals), contrast.differences) for contrast in per_clip]
     ps = sign_flip_ps([contrast.differences for contrast in per_clip])
     done: dict[str, Contrast] = {}
     for contrast, whole, p, group in zip(per_clip, wholes, ps, groups, strict=True):
-        parts = tuple(CategoryContrast(category=name, difference=next(intervals)) for name in group)
+        parts = tuple(
+            CategoryContrast(category=name, difference=_reaching(contrast, next(intervals), values))
+            for name, values in group.items()
+        )
         done[contrast.metric.id] = replace(
             contrast, difference=whole, p=p if contrast.prompts > 1 else None, categories=parts
         )
     return [done.get(contrast.metric.id, contrast) for contrast in made]
+
+
+def _reaching(contrast: Contrast, interval: Interval, differences: Array) -> Interval:
+    """Only clips that are the same, bit for bit, are equal for certain."""
+    if contrast.same_clips:
+        return interval
+    return reaching_unseen(interval, differences, _range(contrast), max(abs(contrast.first), abs(contrast.second)))
 
 
 def _range(contrast: Contrast) -> Range:

@@ -90,7 +90,8 @@ def _at_odds(contrast: Contrast) -> str:
     told, excludes = contrast.p < ALPHA, contrast.difference.excludes_zero
     if told and not excludes:
         return (
-            "; the test tells it from 0 (before correction), the interval does not, so call it likely and add prompts"
+            "; the test tells it from 0 (before correction), the interval does not; to settle it, compare on new "
+            "prompts, their number decided beforehand"
         )
     if excludes and not told:
         return "; the interval excludes 0, the test does not (p " + p_text(contrast.p) + "), and the test decides"

@@ -60,7 +60,8 @@ def test_a_test_and_an_interval_that_disagree_are_both_told(make_run: MakeRun) -
     told = sentence(dataclasses.replace(found, difference=across, p=0.01, p_holm=0.04))
     untold = sentence(dataclasses.replace(found, p=0.06, p_holm=0.06))
     assert told.endswith(
-        "; the test tells it from 0 (before correction), the interval does not, so call it likely and add prompts."
+        "; the test tells it from 0 (before correction), the interval does not; to settle it, "
+        "compare on new prompts, their number decided beforehand."
     )
     assert untold.endswith("; the interval excludes 0, the test does not (p 0.060), and the test decides.")
     assert "the interval" not in sentence(found) + sentence(dataclasses.replace(found, difference=across, p=0.3))
@@ -278,3 +279,24 @@ def test_who_named_the_primary_metrics_is_said(make_run: MakeRun) -> None:
     made = _compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.1)}}, primary=("m",))
     assert "Primary: as declared." in render_markdown(made)
     assert "--primary names none" in render_markdown(dataclasses.replace(made, declared=False))
+
+
+def test_equal_checks_of_other_clips_leave_open_what_other_prompts_would_show(make_run: MakeRun) -> None:
+    metric = {"m": {"values": lambda i, sample: 1.0, "spec": {"range": (0.0, 1.0)}}}
+    first, second = (read_run(make_run(name, system=name, prompts=12, metrics=metric)) for name in ("old", "new"))
+    (same,) = contrast_runs(first, second).contrasts
+    assert (same.difference.low, same.difference.high) == (0, 0)
+    for sample, clip in second.clips.items():
+        second.clips[sample] = clip.model_copy(update={"sha256": "ab" * 32})
+    (other,) = contrast_runs(first, second).contrasts
+    reach = 1 - 0.025 ** (1 / 12)
+    assert (other.difference.low, other.difference.high) == pytest.approx((-reach, reach))
+    assert other.is_equal
+
+
+def test_the_legend_names_only_what_made_the_numbers(make_run: MakeRun) -> None:
+    text = render_markdown(_compared(make_run, {"metrics": {"m": _metric()}}, {"metrics": {"m": _metric(0.5)}}))
+    assert "studentised bootstrap over prompts" in text
+    assert "sign flips" in text
+    assert "Student's t" not in text
+    assert "swapped labels" not in text

@@ -1,6 +1,9 @@
 """What a sample of prompts leaves open where its spread says nothing: no prompt, or next to none, changed."""
 
+from dataclasses import replace
+
 from ltx2_reports.statistics.draws import Array
+from ltx2_reports.statistics.intervals import LEVEL, Interval
 from ltx2_reports.statistics.paired import LEAST_PROMPTS
 from ltx2_reports.statistics.studentised import Range
 
@@ -33,3 +36,26 @@ def largest_unseen(differences: Array, allowed: Range, scale: float) -> float:
     moved = abs(differences) > _SAME * scale
     alike = float(differences.max() - differences.min()) <= _SAME * scale
     return max(abs(low), abs(high)) if alike or moved.sum() < LEAST_PROMPTS else 0.0
+
+
+def reaching_unseen(
+    interval: Interval, differences: Array, allowed: Range, scale: float, level: float = LEVEL
+) -> Interval:
+    """The interval, reaching at least as far as prompts that were not seen may move the mean; see `largest_unseen`.
+
+    Args:
+        interval: of the mean of `differences`.
+        differences: (n,) of the prompts.
+        allowed: range of the differences.
+        scale: of the values.
+        level: of the interval.
+    """
+    low, high = allowed
+    if interval.low is None or interval.high is None or low is None or high is None:
+        return interval
+    if not largest_unseen(differences, allowed, scale):
+        return interval
+    share = unseen_share(len(differences), (1 - level) / 2)
+    least = interval.value - share * (interval.value - low)
+    most = interval.value + share * (high - interval.value)
+    return replace(interval, low=min(interval.low, least), high=max(interval.high, most))
