@@ -12,11 +12,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from ltx2_reports.bench import BenchRecord, BenchTiming, comparable
 
 LEVEL = 0.95
 LEAST_PAIRS = 8
+_HISTORY_ALPHA, _LEAST_RECORDS = 0.01, 3
 MARGIN = 0.01
 """A change within this is nobody's concern, however sure: timers, code layout and memory layout make as much."""
 
@@ -93,8 +95,8 @@ def against_history(
 ) -> SpeedDifference | None:
     """Compare a record with the last ones of its case on its device; None where there is none.
 
-    Timings of different days share no drift, so the interval is that of the history's own spread, and the margin is
-    wider than that of pairs.
+    Timings of different days share no drift, so the interval is the one in which the next record of an unchanged system
+    would lie (Student's t, the spread of the earlier ones), and the margin is wider than that of pairs.
     """
     if record.timing is None:
         return None
@@ -102,12 +104,29 @@ def against_history(
     if not recent:
         return None
     logs = np.log(record.timing.median_s / np.array(recent))
-    middle = float(np.median(logs))
-    # Median absolute deviation, scaled to a normal distribution's deviation, times its 99.5 % point.
-    spread = 2.576 * 1.4826 * float(np.median(np.abs(logs - middle)))
-    low, high = math.exp(middle - spread), math.exp(middle + spread)
-    verdict = _verdict(low, high, margin, LEAST_PAIRS if len(recent) >= 3 else 0)
+    middle, reach = float(np.median(logs)), float(reach_of_next(logs))
+    low, high = math.exp(middle - reach), math.exp(middle + reach)
+    verdict = _verdict(low, high, margin, LEAST_PAIRS if len(recent) >= _LEAST_RECORDS else 0)
     return SpeedDifference(ratio=math.exp(middle), low=low, high=high, pairs=len(recent), verdict=verdict)
+
+
+def reach_of_next(earlier: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far from the median of k records the next one of an unchanged system lies at most, with 99 % confidence.
+
+    The next record varies by the spread, and the median of k by its own error, π/2 times a mean's in variance; k - 1
+    degrees of freedom are what is known of the spread. Of one record 0: nothing is known.
+
+    Args:
+        earlier: (..., k).
+
+    Returns:
+        (...).
+    """
+    k = earlier.shape[-1]
+    if k < 2:
+        return np.zeros(earlier.shape[:-1])
+    error = np.asarray(np.std(earlier, axis=-1, ddof=1)) * math.sqrt(1 + math.pi / 2 / k)
+    return error * float(stdtrit(k - 1, 1 - _HISTORY_ALPHA / 2))
 
 
 def hodges_lehmann(values: NDArray[np.float64], level: float) -> tuple[float, float, float]:

@@ -24,7 +24,14 @@ from ltx2_reports.gate.bench import decide_bench
 from ltx2_reports.gate.policy import default_policy, read_policy
 from ltx2_reports.gate.writers import to_json, to_junit
 from ltx2_reports.records import Reason
-from ltx2_reports.speed import against_history, compare_records, hodges_lehmann, pair_doubts, paired_difference
+from ltx2_reports.speed import (
+    against_history,
+    compare_records,
+    hodges_lehmann,
+    pair_doubts,
+    paired_difference,
+    reach_of_next,
+)
 from ltx2_reports.store import DamagedError
 
 CASE = BenchCase(
@@ -173,6 +180,16 @@ def test_a_record_is_judged_against_its_history():
     assert against_history(record(0.1, session="n", day=20), history).verdict == "same"
     assert against_history(record(0.115, session="n", day=20), history[:2]).verdict == "undecided"
     assert against_history(record(0.1, session="n", day=20), []) is None
+
+
+def test_the_next_record_lies_within_its_reach_99_times_of_100():
+    """Three records by hand: deviation 1, t of two degrees of freedom 9.925, error √(1 + π/6)."""
+    assert reach_of_next(np.array([-1.0, 0.0, 1.0])) == pytest.approx(9.925 * (1 + np.pi / 6) ** 0.5, rel=1e-3)
+    random = np.random.default_rng(0)
+    for k in (3, 5, 9):
+        drawn = random.normal(size=(4000, k + 1))
+        outside = np.abs(drawn[:, -1] - np.median(drawn[:, :-1], axis=1)) > reach_of_next(drawn[:, :-1])
+        assert outside.mean() < 0.015
 
 
 def test_bench_records_are_kept_and_read_back(tmp_path):
