@@ -4,21 +4,30 @@ import ast
 import functools
 import importlib.metadata
 import importlib.util
+import pydoc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soxr
+import tokenizers
+import transformers
 from PIL import Image
 from torch.nn import functional as F
+from transformers.models.whisper import english_normalizer
 
 from ltx2_eval import libraries
 from ltx2_eval.extractors.catalogue import EXTRACTORS
 from ltx2_eval.libraries import BUDGET, USED, behaviour, libraries_of
 from ltx2_eval.metrics.catalogue import BUILT_IN
 
-NAMES = {"soxr": "soxr", "PIL": "pillow", "transformers": "transformers", "torch": "torch"}
-NOT_REACHED = {"i3d": {"pillow"}, "videomae": {"pillow"}, "nano": {"transformers"}}
+NAMES = {name: name for name in ("soxr", "scipy", "tokenizers", "transformers", "torch")} | {"PIL": "pillow"}
+NOT_REACHED = {
+    **{name: {"pillow"} for name in ("i3d", "videomae")},
+    **{name: {"scipy"} for name in ("imagebind", "synchformer")},
+    **{name: {"tokenizers"} for name in ("clip_frames", "fadtk")},
+    "nano": {"transformers"},
+}
 """Imported with a module of which these extractors use another part."""
 IMPORTED_FOR_OTHER_ENDS = {
     "ltx2_eval.metrics.binding",  # the places of windows
@@ -40,6 +49,8 @@ def test_what_is_here_does_what_it_was_tested_to_do():
         "pillow": "resize-1",
         "torch": "operators-1",
     }
+    prepared = ("scipy", "tokenizers", "transformers.mels", "transformers.normaliser")
+    assert [behaviour(name) for name in prepared] == ["filters-1", "bpe-1", "mels-1", "english-1"]
     assert behaviour("transformers") == importlib.metadata.version("transformers").partition(".")[0]
 
 
@@ -80,6 +91,52 @@ def test_each_operator_of_torch_is_noticed(monkeypatch, name):
     assert behaviour("torch").endswith("which is not operators-1")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ndimage.maximum_filter1d", "ndimage.gaussian_filter1d", "signal.lfilter", "signal.medfilt", "fft.dct"),
+        "special.log_softmax",
+    ],
+)
+def test_each_filter_of_scipy_is_noticed(monkeypatch, name):
+    original = pydoc.locate(f"scipy.{name}")
+    monkeypatch.setattr(f"scipy.{name}", lambda *given, **named: original(*given, **named) * (1 + 1e-3))
+    assert behaviour("scipy") == f"{importlib.metadata.version('scipy')}, which is not filters-1"
+
+
+@pytest.mark.parametrize("kind", ["ClapFeatureExtractor", "WhisperFeatureExtractor"])
+def test_another_spectrogram_is_noticed(monkeypatch, kind):
+    """As if a release had another window."""
+    front_end = getattr(transformers, kind)
+    original = front_end.__call__
+
+    def softer(self, wave, **named):
+        return original(self, wave * 0.999, **named)
+
+    monkeypatch.setattr(front_end, "__call__", softer)
+    assert behaviour("transformers.mels").endswith("which is not mels-1")
+
+
+@pytest.mark.parametrize("kind", ["EnglishTextNormalizer", "BasicTextNormalizer"])
+def test_another_normaliser_of_sentences_is_noticed(monkeypatch, kind):
+    found = getattr(english_normalizer, kind)
+    original = found.__call__
+    monkeypatch.setattr(found, "__call__", lambda self, text: original(self, text).replace("3", "three"))
+    assert behaviour("transformers.normaliser").endswith("which is not english-1")
+    assert libraries_of("ltx2_eval.metrics.speech:speech_wer")["transformers.normaliser"] != "english-1"
+
+
+@pytest.mark.parametrize("kind", ["ByteLevel", "Split"])
+def test_words_that_are_cut_otherwise_are_noticed(monkeypatch, kind):
+    spaces = tokenizers.pre_tokenizers.Whitespace()
+    monkeypatch.setattr(tokenizers.pre_tokenizers, kind, lambda *_, **__: spaces)
+    assert behaviour("tokenizers").endswith("which is not bpe-1")
+
+
+def test_a_package_that_is_not_here_is_said():
+    assert behaviour("a_package_that_nobody_wrote") == "not installed"
+
+
 def test_a_probe_that_is_not_finite_is_no_agreement(monkeypatch):
     monkeypatch.setattr(soxr, "resample", lambda wave, old, new, quality: np.full(1600, np.nan))
     assert behaviour("soxr").endswith("which is not vhq-1")
@@ -92,6 +149,7 @@ def _imports(module):
     for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
+            found |= {"tokenizers" for alias in node.names if alias.name == "load_tokenizer"}  # of transformers
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return frozenset(found)
@@ -112,7 +170,7 @@ def _uses(module):
 def test_every_extractor_says_which_libraries_it_goes_through():
     modules = {spec.implementation.partition(":")[0] for spec in EXTRACTORS.values()}
     for module in sorted(modules):
-        name, used = module.rpartition(".")[2], set(USED[module])
+        name, used = module.rpartition(".")[2], {library.partition(".")[0] for library in USED[module]}
         assert _uses(module) - used <= NOT_REACHED.get(name, set()), module
 
 
@@ -120,10 +178,11 @@ def test_every_metric_says_which_libraries_it_goes_through_besides_its_extractor
     modules = {entry.implementation.partition(":")[0] for entry in BUILT_IN.values()} - IMPORTED_FOR_OTHER_ENDS
     for module in sorted(modules):
         brought = {
-            name
+            name.partition(".")[0]
             for entry in BUILT_IN.values()
             if entry.implementation.startswith(f"{module}:") and entry.extractor
             for name in libraries_of(EXTRACTORS[entry.extractor].implementation)
         }
-        assert _uses(module) - brought - {"torch"} <= set(USED.get(module, ())), module
+        used = {library.partition(".")[0] for library in USED.get(module, ())}
+        assert _uses(module) - brought - {"torch"} <= used, module
     assert libraries_of(None, "of.a.plugin:Metric") == {}
