@@ -1,6 +1,7 @@
 """Parts of the nano recipe with exact answers: resampling, shifts, targets, labels, weights of pixels, figures."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltx2.config import NANO
+from ltx2.config import NANO, VideoVAEConfig
 from ltx2_benchmarks.prompt import Prompt
 from ltx2_benchmarks.suite import load_suite
 from ltx2_benchmarks.synthetic import check, describe, measure, sample_scene
@@ -22,7 +23,7 @@ from ltx2_eval.nano.precision import precision_figures, promises_kept
 from ltx2_eval.nano.sync_stage import shifted, soft_targets
 from ltx2_eval.nano.text_stage import FACTS, fact_labels
 from ltx2_eval.nano.towers import MAX_LAG, SyncTower, Towers, log_spectrogram, token_ids
-from ltx2_eval.nano.video_stage import VideoStage, edge_error, object_weights, psnr_db
+from ltx2_eval.nano.video_stage import VideoStage, crop_side_px, edge_error, object_weights, psnr_db
 from ltx2_eval.nano.world_pool import BRIGHT_LEVEL, WorldPool
 
 
@@ -97,7 +98,7 @@ def test_crops_are_squares_of_the_clip_around_something_bright(tmp_path: Path) -
     assert torch.equal(cuts, again)
 
 
-def test_the_clips_that_hold_a_shape_are_found(tmp_path: Path) -> None:
+def test_the_clips_that_hold_a_shape_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = WorldPool(folder=tmp_path, clips=40)
     found = pool.holding({"star", "cross"}).tolist()
     assert 5 < len(found) < 35
@@ -105,19 +106,58 @@ def test_the_clips_that_hold_a_shape_are_found(tmp_path: Path) -> None:
         shapes = {body["shape"] for body in describe(pool.scene(index))["objects"]}
         assert (index in found) == bool(shapes & {"star", "cross"})
     assert pool.holding({"cube"}).tolist() == []
+    monkeypatch.setattr(WorldPool, "scene", None)  # kept beside the clips: no scene is drawn again
+    assert WorldPool(folder=tmp_path, clips=40).holding({"cross", "star"}).tolist() == found
+    with pytest.raises(TypeError):
+        WorldPool(folder=tmp_path, clips=41).holding({"cross", "star"})
+
+
+CELLS_OF_16_PX = replace(
+    NANO.video_vae,
+    encoder_base_channels=8,
+    decoder_base_channels=8,
+    encoder_blocks=(("compress_space_res", 2), ("compress_time_res", 1), ("compress_all_res", 1)),
+    decoder_blocks=(("compress_all", 1), ("compress_all", 2)),
+)
+CELLS_OF_32_PX = replace(
+    CELLS_OF_16_PX,
+    encoder_blocks=(*CELLS_OF_16_PX.encoder_blocks, ("compress_space_res", 1)),
+    decoder_blocks=(("compress_all", 1), *CELLS_OF_16_PX.decoder_blocks),
+)
 
 
 def test_batches_alternate_between_whole_frames_and_crops(tmp_path: Path) -> None:
     pool = WorldPool(folder=tmp_path, clips=6).prepare(1)
-    stage = VideoStage(NANO.video_vae, pool, pool, batch=8, cut_frames=9)
+    assert CELLS_OF_16_PX.spatial_factor == 16
+    whole, crops = shown_in_two_steps(CELLS_OF_16_PX, pool)
+    assert whole.shape == (2, 3, 9, 64, 64)
+    assert crops.shape == (8, 3, 9, 32, 32)
+
+
+def test_cells_too_large_for_crops_get_whole_frames_alone(tmp_path: Path) -> None:
+    """Two cells of 32 px are the whole frame: a batch of such "crops" would cost four times as much for nothing."""
+    pool = WorldPool(folder=tmp_path, clips=6).prepare(1)
+    assert CELLS_OF_32_PX.spatial_factor == 32
+    assert [video.shape for video in shown_in_two_steps(CELLS_OF_32_PX, pool)] == [(2, 3, 9, 64, 64)] * 2
+
+
+@pytest.mark.parametrize("cell_px", [4, 8, 16, 24, 32, 64])
+@pytest.mark.parametrize("frame_px", [64, 96, 128])
+def test_crops_are_whole_cells_and_smaller_than_the_frame(cell_px: int, frame_px: int) -> None:
+    side_px = crop_side_px(cell_px, frame_px)
+    assert (side_px is None) == (max(2 * cell_px, 32) >= frame_px)
+    assert side_px is None or (side_px % cell_px == 0 and 2 * cell_px <= side_px < frame_px)
+
+
+def shown_in_two_steps(config: VideoVAEConfig, pool: WorldPool) -> list[torch.Tensor]:
+    """What the encoder is given in steps 0 and 1."""
+    stage = VideoStage(config, pool, pool, batch=8, cut_frames=9)
     shown: list[torch.Tensor] = []
     stage.model.encoder.moments = shown.append  # type: ignore[operator, union-attr]
     for step in (0, 1):
         with pytest.raises(TypeError):  # nothing is encoded
             stage.loss(step)
-    assert shown[0].shape == (2, 3, 9, 64, 64)
-    side_px = max(32, 2 * NANO.video_vae.spatial_factor)
-    assert shown[1].shape == (8, 3, 9, side_px, side_px)
+    return shown
 
 
 def test_edges_of_objects_count_more() -> None:

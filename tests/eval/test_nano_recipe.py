@@ -10,7 +10,8 @@ from ltx2 import Pipeline, SamplingSettings
 from ltx2.config import NANO
 from ltx2_eval.nano.assemble import assemble_extractors, assemble_model
 from ltx2_eval.nano.loop import TrainOptions
-from ltx2_eval.nano.stages import STAGES, Recipe, finished_video_vae, latents, run_stage, weights_file
+from ltx2_eval.nano.origin import weights_file
+from ltx2_eval.nano.stages import STAGES, Recipe, finished_video_vae, latents, run_stage
 from ltx2_eval.nano.text_stage import FACTS
 
 TOY = replace(

@@ -1,13 +1,14 @@
 """The training loop and the optimiser of the nano recipe: schedule, average, resuming to the same bits."""
 
 import os
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ltx2_eval.nano.loop import Progress, TrainOptions, batch_indices, is_trained, learning_rate, train
+from ltx2_eval.nano.loop import MAX_SEED, Progress, TrainOptions, batch_indices, is_trained, learning_rate, train
 from ltx2_eval.nano.muon import Muon, orthogonalize, split_parameters
 
 
@@ -122,6 +123,35 @@ def test_a_stage_is_trained_when_it_had_its_share_and_its_weights_are_newer(tmp_
     os.utime(finished, (0, 0))
     assert not is_trained("line", options(tmp_path), 0, before=finished)
     assert not is_trained("other", options(tmp_path), 0, before=finished)
+
+
+def test_planned_steps_set_the_learning_rate_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step takes a second, and after 8 of 12 the minutes are over: the first 8 are those of an unhurried run."""
+    train(Line(), options(tmp_path / "calm", log_every=1))
+    clock = count()
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    assert train(Line(), options(tmp_path / "hurried", log_every=1, minutes=8 / 60)).step == 8
+    calm, hurried = (
+        [line.split(",")[2:] for line in (tmp_path / run / "line" / "train.csv").read_text().splitlines()]
+        for run in ("calm", "hurried")
+    )
+    assert hurried[:9] == calm[:9]
+    assert float(hurried[8][0]) < float(hurried[4][0]) * 2
+
+
+def test_seeds_have_batches_of_their_own_and_a_range() -> None:
+    drawn = {
+        tuple(batch_indices(seed, step, 8, 10**6, stream=stream)[0].tolist())
+        for seed in (0, 1, MAX_SEED)
+        for step in (0, 1)
+        for stream in (0, 1)
+    }
+    assert len(drawn) == 12
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=f"seed {seed}; expected 0 to {MAX_SEED}"):
+            batch_indices(seed, 0, 8, 10)
 
 
 def test_minutes_end_a_stage(tmp_path: Path) -> None:

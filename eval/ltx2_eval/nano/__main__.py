@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 import typer
 
-from ltx2_eval.nano.loop import TrainOptions
-from ltx2_eval.nano.schedule import ALL, TOTAL_MINUTES, learning_rate_of, run_all
+from ltx2_eval.nano.loop import MAX_SEED, TrainOptions
+from ltx2_eval.nano.schedule import ALL, TOTAL_STEPS, learning_rate_of, run_all
 from ltx2_eval.nano.stages import STAGES
 from ltx2_eval.nano.world_pool import SHARD_CLIPS
 
@@ -25,16 +25,25 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help=f"End after so many minutes of training, counted over resumes. With {ALL}: of all stages together.",
-            show_default=f"no limit; with {ALL}: {TOTAL_MINUTES:g}",
+            help=f"End after so many minutes of training, counted over resumes; with {ALL}: of all stages together. "
+            "Without --steps the learning rate then follows the clock, and no two runs are alike.",
+            show_default="no limit",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="End each stage after so many steps.", min=1)] = 1_000_000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help=f"End after so many steps; with {ALL}: of all stages together, shared out as planned. The same steps "
+            "give the same weights on the same machine.",
+            show_default=f"no limit; with {ALL} and no --minutes: {TOTAL_STEPS}",
+            min=1,
+        ),
+    ] = None,
     clips: Annotated[int, typer.Option(help="Training clips that are rendered.", min=1)] = 4096,
     held_out: Annotated[int, typer.Option(help="Clips of the test split, for validation.", min=1)] = SHARD_CLIPS,
     batch: Annotated[int, typer.Option(help="Clips per step; 0: the stage's default.", min=0)] = 0,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="the stage's own")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and batches of every stage.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights and batches of every stage.", min=0, max=MAX_SEED)] = 0,
     device: Device = "cpu",
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16; worth it on CUDA and for convolutions.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that render.")] = 2,
@@ -52,7 +61,7 @@ def train(
     )
     try:
         if stage == ALL:
-            run_all(recipe, options, minutes=TOTAL_MINUTES if minutes is None else minutes, lr=lr, say=typer.echo)
+            run_all(recipe, options, steps=steps, minutes=minutes, lr=lr, say=typer.echo)
         else:
             run_stage(recipe, stage, options if minutes is None else replace(options, minutes=minutes))
     except ValueError as error:
@@ -66,8 +75,12 @@ def assemble(out: Out, to: Annotated[Path, typer.Option(help="Folder of the mode
     from ltx2_eval.nano.stages import Recipe
 
     recipe = Recipe(out=out)
-    assemble_model(recipe, to)
-    for file in assemble_extractors(recipe, to):
+    try:
+        assemble_model(recipe, to, warn=lambda text: typer.echo(f"note: {text}", err=True))
+        files = assemble_extractors(recipe, to)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    for file in files:
         typer.echo(file)
 
 

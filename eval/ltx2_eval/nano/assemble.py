@@ -1,5 +1,6 @@
 """The finished stages as one model folder in the published layout, and the extractors' files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from ltx2.checkpoint import Modules, save
 from ltx2.nano import CHECKPOINT_NAME, TEXT_ENCODER_NAME, UPSAMPLER_NAME, untrained_upsampler, write_text_encoder
 from ltx2.upsampler_checkpoint import save_upsampler
+from ltx2_eval.nano.origin import BUILT_ON, is_untold, weights_file
 from ltx2_eval.nano.stages import (
     Recipe,
     finished_audio_vae,
@@ -16,7 +18,6 @@ from ltx2_eval.nano.stages import (
     finished_video_vae,
     finished_vocoder,
     load_finished,
-    weights_file,
 )
 from ltx2_eval.nano.towers import SyncTower, Towers
 
@@ -24,14 +25,23 @@ EXTRACTOR_FILES = {"towers": "nano-towers.safetensors", "sync": "nano-sync.safet
 _DTYPE = torch.bfloat16
 
 
-def assemble_model(recipe: Recipe, folder: Path) -> Path:
+def assemble_model(recipe: Recipe, folder: Path, warn: Callable[[str], None] = lambda text: None) -> Path:
     """Write `ltx2-nano.safetensors`, `text_encoder/` and `spatial_upsampler/`, which `ltx2.Pipeline.load` reads.
 
     The upsampler is no stage of the recipe: its weights are random, so that two stages run, and no more than that.
 
+    Args:
+        recipe: Whose stages.
+        folder: To write to.
+        warn: Told of stages of which it is not known what they were trained on.
+
     Raises:
+        StaleStage: A stage was trained on others than lie there now.
         ValueError: A stage has not been trained to its end.
     """
+    for stage in BUILT_ON:
+        if weights_file(recipe.out, stage).exists() and is_untold(recipe.out, stage):
+            warn(f"{stage}: nothing tells which {', '.join(BUILT_ON[stage])} it was trained on; see that they fit")
     diffusion = finished_diffusion(recipe)
     modules = Modules(
         config=recipe.config,

@@ -2,25 +2,27 @@
 
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ltx2_eval.nano.muon import Muon
+from ltx2_eval.nano.origin import CHECKPOINT, require_same
 
 _WARMUP_STEPS = 50
 _DECAY_FROM = 0.4
 """Share of the training after which the learning rate falls linearly to zero."""
 _CLIP_NORM = 1.0
 _LONGEST = 4.0
-_CHECKPOINT = "state.safetensors"
+MAX_SEED = 2**31 - 1
 
 
 class Task(Protocol):
@@ -45,7 +47,8 @@ class TrainOptions:
     out: Path
     """Folder of the run; a stage keeps its files in a subfolder of its name."""
     lr: float
-    steps: int = 1_000_000
+    steps: int | None = None
+    """Planned steps: the learning rate falls by them. None: by the share of `minutes` that is over."""
     minutes: float = 1e9
     device: str = "cpu"
     bf16: bool = False
@@ -56,6 +59,8 @@ class TrainOptions:
     save_seconds: float = 60.0
     """A checkpoint is due after so many steps or seconds of training, whichever comes first."""
     log_every: int = 20
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """What the stage is trained on (`origin.origin_of`): kept in the checkpoint, which is continued with that alone."""
 
 
 class Progress:
@@ -94,6 +99,11 @@ class Progress:
         """How much of the stage is done, 0..1."""
         return _share(self.step, self.seconds, self.options)
 
+    @property
+    def planned_share(self) -> float:
+        """How far the learning rate is, 0..1: by steps alone where they are planned, so that no clock moves it."""
+        return self.share if self.options.steps is None else self.step / self.options.steps
+
     def save(self) -> None:
         """Write the checkpoint, replacing the old one in one move."""
         self._saved_s = self.seconds
@@ -103,6 +113,7 @@ class Progress:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
         where = {"step": str(self.step), "seconds": repr(self.seconds), "seed": str(self.task.seed)}
+        where |= self.options.origin
         save_file({key: value.contiguous() for key, value in tensors.items()}, self.folder / "state.part", where)
         (self.folder / "state.part").replace(self._checkpoint)
 
@@ -110,11 +121,12 @@ class Progress:
         """Continue from the checkpoint, if there is one.
 
         Raises:
-            ValueError: It was begun with another seed.
+            StaleStage: An earlier stage that it was trained on was replaced since.
+            ValueError: It was begun with another seed, number of clips or batch.
         """
         if not self._checkpoint.exists():
             return
-        where = _where(self._checkpoint, self.task.seed)
+        where = _where(self._checkpoint, self.task.seed, self.options.origin)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for key, value in load_file(self._checkpoint, device=self.options.device).items():
             part, _, name = key.partition(".")
@@ -131,7 +143,7 @@ class Progress:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.folder / _CHECKPOINT
+        return self.folder / CHECKPOINT
 
     def update_average(self) -> None:
         """Move the averaged weights towards the current ones; buffers are copied."""
@@ -162,27 +174,30 @@ def is_trained(name: str, options: TrainOptions, seed: int, *, before: Path) -> 
     """Whether a stage's checkpoint has had all that the options ask for, and was written before the file `before`.
 
     Raises:
-        ValueError: The checkpoint was begun with another seed.
+        StaleStage: An earlier stage that it was trained on was replaced since.
+        ValueError: The checkpoint was begun with another seed, number of clips or batch.
     """
-    checkpoint = options.out / name / _CHECKPOINT
+    checkpoint = options.out / name / CHECKPOINT
     if not checkpoint.exists() or checkpoint.stat().st_mtime_ns > before.stat().st_mtime_ns:
         return False
-    where = _where(checkpoint, seed)
+    where = _where(checkpoint, seed, options.origin)
     return _share(int(where["step"]), float(where["seconds"]), options) >= 1
 
 
 def _share(step: int, seconds: float, options: TrainOptions) -> float:
-    return max(step / options.steps, seconds / (60 * options.minutes))
+    by_time = seconds / (60 * options.minutes)
+    return by_time if options.steps is None else max(step / options.steps, by_time)
 
 
-def _where(checkpoint: Path, seed: int) -> dict[str, str]:
-    """Step, seconds and seed of a checkpoint; those of old ones that name no seed are taken as they are."""
+def _where(checkpoint: Path, seed: int, origin: Mapping[str, str]) -> dict[str, str]:
+    """Step, seconds and seed of a checkpoint; old ones that name no seed or no origin are taken as they are."""
     with safe_open(checkpoint, "pt") as file:
         where: dict[str, str] = file.metadata()
     if where.get("seed", str(seed)) != str(seed):
         raise ValueError(
             f"{checkpoint} was begun with seed {where['seed']}, and seed {seed} was asked for; use another --out"
         )
+    require_same(checkpoint, where, origin)
     return where
 
 
@@ -195,14 +210,16 @@ def learning_rate(base: float, step: int, share: float) -> float:
 def train(task: Task, options: TrainOptions) -> Progress:
     """Train a stage to its end, continuing from its checkpoint where there is one.
 
-    The same steps give the same bits on the same machine, interrupted or not; with `minutes`, how many steps fit
-    depends on the machine.
+    With `steps`, the same steps give the same bits on the same machine with as many threads, interrupted or not;
+    `minutes` beside them may only end the stage early. With `minutes` alone the learning rate follows the clock, and no
+    two runs are alike.
 
     Returns:
         The finished state; its `average` holds the weights to ship.
 
     Raises:
-        ValueError: The loss is not finite.
+        StaleStage: An earlier stage that its checkpoint was trained on was replaced since.
+        ValueError: The loss is not finite, or the checkpoint was begun with another seed, number of clips or batch.
     """
     progress = Progress(task, options)
     progress.resume()
@@ -224,7 +241,7 @@ def train(task: Task, options: TrainOptions) -> Progress:
 
 def _advance(progress: Progress) -> dict[str, float]:
     options = progress.options
-    lr = learning_rate(options.lr, progress.step, progress.share)
+    lr = learning_rate(options.lr, progress.step, progress.planned_share)
     for group in progress.optimizer.param_groups:
         group["lr"] = lr
     with _autocast(options):
@@ -259,7 +276,22 @@ def _log(progress: Progress, name: str, figures: dict[str, float]) -> None:
     print(progress.task.name, " ".join(f"{key}={value}" for key, value in row.items()), flush=True)
 
 
-def batch_indices(seed: int, step: int, size: int, clips: int) -> tuple[Tensor, torch.Generator]:
-    """The clips of a step's batch, and a generator for whatever else is random in it."""
-    generator = torch.Generator().manual_seed((seed << 32) + step)
+def batch_indices(seed: int, step: int, size: int, clips: int, *, stream: int = 0) -> tuple[Tensor, torch.Generator]:
+    """The clips of a step's batch, and a generator for whatever else is random in it.
+
+    Args:
+        seed: 0 to `MAX_SEED`.
+        step: 0 to 2**31 - 1.
+        size: Of the batch.
+        clips: To choose from.
+        stream: 1 for a stage that must not see the batches of another one of this seed; else 0.
+
+    Raises:
+        ValueError: The seed is out of range.
+    """
+    if not 0 <= seed <= MAX_SEED + 1:  # one more than a user may ask for: validation takes the next one
+        raise ValueError(f"seed {seed}; expected 0 to {MAX_SEED}")
+    # PyTorch's CPU generator takes the lower 32 bits of a seed alone: seed and stream move the row of steps as a whole.
+    first = int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])
+    generator = torch.Generator().manual_seed((first + step) % 2**32)
     return torch.randint(clips, (size,), generator=generator), generator

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from ltx2_eval.nano.audio_stage import AudioStage, measure_audio_statistics
 from ltx2_eval.nano.diffusion_stage import DiffusionModel, DiffusionStage
 from ltx2_eval.nano.latent_pool import LatentPool, encode_pool
 from ltx2_eval.nano.loop import Progress, Task, TrainOptions, train
+from ltx2_eval.nano.origin import origin_of, require_current, weights_file
 from ltx2_eval.nano.sync_stage import SyncStage, SyncTower
 from ltx2_eval.nano.text_stage import FactReader, TextStage
 from ltx2_eval.nano.towers import Towers
@@ -63,7 +64,9 @@ def run_stage(recipe: Recipe, stage: str, options: TrainOptions) -> Progress:
     """Prepare what a stage needs, train it, and keep its averaged weights.
 
     Raises:
-        ValueError: No such stage, or one before it has not been trained.
+        StaleStage: A stage before it was replaced since its checkpoint, or since that stage's own.
+        ValueError: No such stage, one before it has not been trained, or its checkpoint was begun with another seed,
+            number of clips or batch.
     """
     if stage not in STAGES:
         raise ValueError(f"stage {stage!r}; expected one of {', '.join(STAGES)}")
@@ -71,25 +74,23 @@ def run_stage(recipe: Recipe, stage: str, options: TrainOptions) -> Progress:
         recipe.pool.prepare(recipe.workers)
         recipe.held_out_pool.prepare(recipe.workers)
     task = _TASKS[stage](recipe)
-    progress = train(task, options)
+    origin = origin_of(recipe.out, stage, clips=recipe.clips, batch=recipe.batch)
+    progress = train(task, replace(options, origin=origin))
     _finish(recipe, stage, progress)
     return progress
-
-
-def weights_file(out: Path, stage: str) -> Path:
-    """Where a stage's finished weights lie."""
-    return out / stage / "weights.safetensors"
 
 
 def load_finished(out: Path, stage: str, module: nn.Module) -> None:
     """Load a finished stage's weights.
 
     Raises:
+        StaleStage: A stage that it was trained on was replaced since.
         ValueError: The stage has not been trained to its end.
     """
     file = weights_file(out, stage)
     if not file.exists():
         raise ValueError(f"{file} does not exist; train stage {stage!r} first")
+    require_current(out, stage)
     module.load_state_dict(load_file(file))
     module.eval()
 

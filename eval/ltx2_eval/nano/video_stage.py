@@ -18,7 +18,7 @@ _OBJECT_WEIGHT = 6.0
 _BRIGHT = 2 * BRIGHT_LEVEL / 255 - 1
 _CROP_PX = 32
 _LEAST_CELLS = 2
-"""Latent cells that the decoder needs either way; larger cells make larger crops."""
+"""Latent cells that the decoder needs either way, since it reflects at the rims; larger cells make larger crops."""
 _WHOLE_EVERY = 2
 """Every second batch has whole frames, a quarter as many: the edges of the picture and the background matter too."""
 _HARD_SHAPES = ("star", "cross")
@@ -31,7 +31,8 @@ class VideoStage:
     """Absolute and squared error on pixels, absolute error on their differences, and a small pull to unit latents.
 
     Every second batch shows squares around objects, at a quarter of the work per clip: what is hard to learn are
-    objects, and of those the shapes with many corners.
+    objects, and of those the shapes with many corners. Where latent cells are so large that a crop would be no smaller
+    than the frame, all batches have whole frames.
 
     Args:
         config: Sizes of the autoencoder.
@@ -45,6 +46,7 @@ class VideoStage:
 
     name = "video_vae"
     refines = False
+    stream = 0
 
     def __init__(
         self,
@@ -61,11 +63,11 @@ class VideoStage:
         self.model: nn.Module = VideoVAE(config)
         self.pool, self.held_out = pool, held_out
         self.batch, self.cut_frames, self.seed, self.device = batch, cut_frames, seed, device
-        self.crop_px = max(_CROP_PX, _LEAST_CELLS * config.spatial_factor)
+        self.crop_px = crop_side_px(config.spatial_factor, pool.size_px)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss on a step's cuts."""
-        indices, generator = batch_indices(self.seed, step, self.batch, self.pool.clips)
+        indices, generator = batch_indices(self.seed, step, self.batch, self.pool.clips, stream=self.stream)
         start = int(torch.randint(self.pool.frames - self.cut_frames + 1, (), generator=generator))
         video = self._cuts(indices, step, start, generator).to(self.device)
         vae = _video_vae(self.model)
@@ -83,7 +85,7 @@ class VideoStage:
 
     def _cuts(self, indices: Tensor, step: int, start: int, generator: torch.Generator) -> Tensor:
         """Frames (b, 3, f, h, w) of a step: whole, or squares around objects."""
-        if step % _WHOLE_EVERY == 0:
+        if self.crop_px is None or step % _WHOLE_EVERY == 0:
             whole = indices[: max(1, self.batch // 4)]
             return self.pool.video(whole, start=start, frames=self.cut_frames)
         if len(self._hard):
@@ -120,6 +122,7 @@ class VideoDecoderStage(VideoStage):
 
     name = "video_decoder"
     refines = True
+    stream = 1  # batches of its own: the decoder has seen those of `video_vae`
 
     def __init__(
         self,
@@ -132,10 +135,21 @@ class VideoDecoderStage(VideoStage):
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        super().__init__(vae.config, pool, held_out, batch=batch, cut_frames=cut_frames, seed=seed + 1, device=device)
+        super().__init__(vae.config, pool, held_out, batch=batch, cut_frames=cut_frames, seed=seed, device=device)
         vae.encoder.requires_grad_(False)
         vae.decoder.requires_grad_(True)
         self.model = vae
+
+
+def crop_side_px(cell_px: int, frame_px: int) -> int | None:
+    """Side of the crops: whole latent cells, as many as the decoder needs, and smaller than the frame; None if none is.
+
+    >>> crop_side_px(16, 64), crop_side_px(32, 64), crop_side_px(32, 128)
+    (32, None, 64)
+    """
+    cells = max(_LEAST_CELLS, -(-_CROP_PX // cell_px))
+    side_px = cells * cell_px
+    return side_px if side_px < frame_px else None
 
 
 def object_weights(video: Tensor) -> Tensor:

@@ -85,11 +85,14 @@ class WorldPool:
         return found
 
     def holding(self, shapes: Collection[str]) -> Tensor:
-        """Indices of the clips in which an object has one of the shapes."""
-        return torch.tensor(
-            [k for k in range(self.clips) if any(body.shape in shapes for body in self.scene(k).objects)],
-            dtype=torch.long,
-        )
+        """Indices (n,) of the clips in which an object has one of the shapes; kept beside the clips."""
+        first = f"{self._name(self.first_seed)}-{self.clips}"
+        kept = self.folder / f"{first}-{'-'.join(sorted(shapes))}.npy"
+        if not kept.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            found = [k for k in range(self.clips) if any(body.shape in shapes for body in self.scene(k).objects)]
+            _write(kept, np.array(found, dtype=np.int64))
+        return torch.from_numpy(np.load(kept))
 
     def audio(self, indices: Tensor) -> Tensor:
         """Waveforms (b, 2, n) in -1..1, float32, at 24 kHz."""
@@ -110,7 +113,10 @@ class WorldPool:
 
     def _path(self, shard: int, stream: str) -> Path:
         first = self.first_seed + shard * SHARD_CLIPS
-        return self.folder / f"{self.split}-{self.size_px}px-{self.frames}f-{first:08d}-{stream}.npy"
+        return self.folder / f"{self._name(first)}-{stream}.npy"
+
+    def _name(self, first: int) -> str:
+        return f"{self.split}-{self.size_px}px-{self.frames}f-{first:08d}"
 
     def _render(self, shard: int) -> None:
         """Render one shard; the audio is moved into place last and marks it as complete."""
