@@ -32,6 +32,14 @@ def test_there_are_metrics_that_are_not_free_and_they_are_told():
     assert bound & set(profiles()["paper"])
 
 
+def test_default_leaves_out_only_what_it_says():
+    """A licence that is mistyped would otherwise empty the profile unseen."""
+    left_out = set(CHOICE) - set(profiles()["default"])
+    assert left_out == {"desync", "desync_signed_s", "sync_accuracy"}
+    assert {needed for name in left_out for needed in weights_of(BUILT_IN[name])} == {"synchformer"}
+    assert "Synchformer" in TITLES["default"]
+
+
 def test_offline_needs_no_hub_and_dsp_no_weights():
     kinds = {item.name: item.kind for item in lock().weights}
     assert {kinds[name] for name in weights.profile("offline")} <= {"package", "bundled"}

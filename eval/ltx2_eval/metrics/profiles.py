@@ -27,7 +27,8 @@ CHOICE = (
     *("desync", "desync_signed_s", "sync_accuracy", "audiobox_pq", "audiobox_ce", "dnsmos_ovrl"),
     *("speech_wer", "speech_wer_corpus"),
 )
-"""What an expert looks at first; `default` adds the checks that need no weights, and drops what is not free."""
+"""What an expert looks at first; `default` adds the checks that need no weights, and drops what is not free, today the
+three of Synchformer: see the note on its licence in the weights lock."""
 
 PUBLISHED = (
     *("fvd", "fvd_videogpt", "kvd", "kvd_videogpt", "cd_fvd", "fid", "kid"),
@@ -44,7 +45,8 @@ _DEMO = ("fvd", "kvd", "fad_soundnet", "kad_soundnet")
 
 TITLES = {
     "offline": "Weights from packages only: works wherever packages install.",
-    "default": "An expert's choice; every weight may be used commercially.",
+    "default": "An expert's choice; every weight may be used commercially, so it has no trained synchrony: "
+    "Synchformer's licence is unsettled, its `desync` has to be asked for with `--metric`.",
     "commercial": "Every metric whose code and weights may be used commercially.",
     "paper": "What published tables use, whatever its licence.",
     "nano": "For clips meant to be of the procedural world.",
