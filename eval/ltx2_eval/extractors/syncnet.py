@@ -19,6 +19,7 @@ from ltx2_eval.extractors.sync_spectra import RATE_HZ, syncnet_cepstra
 FPS = 25
 LIP_FRAMES = 5
 SIDE = 224
+DIMENSION = 1024
 CEPSTRA = 20
 """MFCC frames of a window: 0.2 s."""
 _PER_FRAME = 4
@@ -64,7 +65,7 @@ def _lip_layers() -> nn.Sequential:
 
 
 def _head() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 1024))
+    return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, DIMENSION))
 
 
 class SyncNet(nn.Module):
@@ -124,7 +125,8 @@ def shared_streams(clip: Clip) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     count = num_windows(len(frames), shared)
     if count < FPS:
         raise NotApplicable(f"{max(0, count) / FPS:.2f} s of picture with sound, SyncNet needs {LEAST_S:g} s")
-    return frames, shared
+    frames = frames[: count + LIP_FRAMES]
+    return frames, shared[: -(-len(frames) * RATE_HZ // FPS)]
 
 
 def num_windows(frames: int, waveform: NDArray[np.float32]) -> int:

@@ -134,8 +134,9 @@ _LIP_WAYS: tuple[_Way, ...] = (
         "(SyncNet, faces found and followed)",
         "",
         "syncnet-faces",
-        "Faces that are drawn, turned away or smaller than 100 pixels; whether the best shift is zero.",
-        3,  # since faces are looked for
+        "Faces that are drawn, turned away, smaller than 100 pixels, or too small in a large picture, of which the "
+        "detector sees 320 pixels; whether the best shift is zero.",
+        4,  # since tracks count the frames in which a face is found, and end with the sound
     ),
     (
         "_crops",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from ltx2_eval.extractors.base import Extractor, NotApplicable
+from ltx2_eval.extractors.lip_tracks import parted
 from ltx2_eval.extractors.syncnet import SHIFTS, shift_curve
 from ltx2_eval.metrics.base import Outcome, Subject, abstain
 from ltx2_eval.metrics.offset import require_both
@@ -110,14 +111,19 @@ def lse_distance(subject: Subject, features: Features, extractor: Extractor | No
     """LSE-D: least mean distance between lip and sound embeddings over shifts of up to 15 frames.
 
     What it measures: how well lips and sound fit at their best shift; about 6 for real talking heads, above 10 for
-    unrelated sound. Faces are found in every frame, followed, and cut out as SyncNet's own pipeline does; of several
-    the one that fits the sound best counts, and a clip without a face of 100 pixels for 4 s has no value: read the
-    number of clips that have one beside the mean. It cannot see whether the best shift is zero.
+    unrelated sound. Faces are found in every frame, followed, and cut out by the rules of SyncNet's own pipeline; of
+    several the one that fits the sound best counts, and a clip has no value unless a face of more than 100 pixels is
+    seen in more than 100 frames of one shot while there is sound: read the number of clips that have one beside the
+    mean. It cannot see whether the best shift is zero.
+
+    It is not the number of published tables: CenterFace finds the faces, on frames of at most 320 pixels, where the
+    pipeline has S3FD; its boxes have another extent, and so have the crops. At the ends of a track the crop stays where
+    it is instead of shrinking.
 
     Args:
         subject: the clip.
-        features: (2 k, 1024), lips then sound.
-        extractor: a SyncNet.
+        features: of `LipTracksExtractor`.
+        extractor: the same.
 
     Raises:
         NotApplicable: the prompt wants nothing said.
@@ -126,22 +132,29 @@ def lse_distance(subject: Subject, features: Features, extractor: Extractor | No
     declined = _nobody_speaks(subject)
     if declined is not None:
         return declined
-    curve = _curve(features)
-    return Outcome(value=float(curve.min()), details=_lip_details(curve))
+    assert features is not None
+    embeddings, told = parted(features)
+    outcome = _least_distance(embeddings)
+    return replace(outcome, details={**outcome.details, **told})
 
 
 def lse_confidence(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
     """LSE-C: median over the shifts of the mean distance, less the least; large where one shift stands out.
 
     What it measures: how sure the best shift is; 6 to 8 for good talking heads, 1 to 2 for unrelated sound. Faces are
-    found in every frame, followed, and cut out as SyncNet's own pipeline does; of several the one that fits the sound
-    best counts, and a clip without a face of 100 pixels for 4 s has no value: read the number of clips that have one
-    beside the mean. It cannot see whether the best shift is zero.
+    found in every frame, followed, and cut out by the rules of SyncNet's own pipeline; of several the one that fits the
+    sound best counts, which raises the value the more faces there are (`num_tracks` in the details); a clip has no
+    value unless a face of more than 100 pixels is seen in more than 100 frames of one shot while there is sound: read
+    the number of clips that have one beside the mean. It cannot see whether the best shift is zero.
+
+    It is not the number of published tables: CenterFace finds the faces, on frames of at most 320 pixels, where the
+    pipeline has S3FD; its boxes have another extent, and so have the crops. At the ends of a track the crop stays where
+    it is instead of shrinking.
 
     Args:
         subject: the clip.
-        features: (2 k, 1024), lips then sound.
-        extractor: a SyncNet.
+        features: of `LipTracksExtractor`.
+        extractor: the same.
 
     Raises:
         NotApplicable: the prompt wants nothing said.
@@ -150,8 +163,10 @@ def lse_confidence(subject: Subject, features: Features, extractor: Extractor | 
     declined = _nobody_speaks(subject)
     if declined is not None:
         return declined
-    curve = _curve(features)
-    return Outcome(value=float(np.median(curve) - curve.min()), details=_lip_details(curve))
+    assert features is not None
+    embeddings, told = parted(features)
+    outcome = _confidence(embeddings)
+    return replace(outcome, details={**outcome.details, **told})
 
 
 def lse_distance_of_crops(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -168,7 +183,11 @@ def lse_distance_of_crops(subject: Subject, features: Features, extractor: Extra
     Raises:
         NotApplicable: the prompt wants nothing said.
     """
-    return _unlooked(lse_distance(subject, features, extractor))
+    del extractor
+    declined = _nobody_speaks(subject)
+    if declined is not None:
+        return declined
+    return replace(_least_distance(features), warnings=_NO_FACE)
 
 
 def lse_confidence_of_crops(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -185,11 +204,21 @@ def lse_confidence_of_crops(subject: Subject, features: Features, extractor: Ext
     Raises:
         NotApplicable: the prompt wants nothing said.
     """
-    return _unlooked(lse_confidence(subject, features, extractor))
+    del extractor
+    declined = _nobody_speaks(subject)
+    if declined is not None:
+        return declined
+    return replace(_confidence(features), warnings=_NO_FACE)
 
 
-def _unlooked(outcome: Outcome) -> Outcome:
-    return outcome if outcome.value is None else replace(outcome, warnings=_NO_FACE)
+def _least_distance(features: Features) -> Outcome:
+    curve = _curve(features)
+    return Outcome(value=float(curve.min()), details=_lip_details(curve))
+
+
+def _confidence(features: Features) -> Outcome:
+    curve = _curve(features)
+    return Outcome(value=float(np.median(curve) - curve.min()), details=_lip_details(curve))
 
 
 def _curve(features: Features) -> NDArray[np.float64]:
