@@ -211,7 +211,9 @@ def compare(
     ] = None,
     margin: Annotated[
         list[str] | None,
-        typer.Option(help="METRIC=LOSS that would not matter, stated in advance, in its unit (+-LOSS: either way); repeat"),
+        typer.Option(
+            help="METRIC=LOSS that would not matter, stated in advance, in its unit (+-LOSS: either way); repeat"
+        ),
     ] = None,
     reference: options.ReferenceName = "",
     out: Annotated[

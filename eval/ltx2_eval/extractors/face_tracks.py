@@ -134,7 +134,9 @@ def shot_starts(frames: Frames) -> list[int]:
     """
     height, width = frames.shape[1:3]
     size = (_CUT_WIDTH, max(1, round(height * _CUT_WIDTH / width)))
-    weights, before, found = np.array([180 / 255, 1, 1]) / 3, None, []
+    weights = np.array([180 / 255, 1, 1]) / 3
+    before: NDArray[np.float64] | None = None
+    found: list[int] = []
     for index, frame in enumerate(frames):
         picture = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR).convert("HSV")
         values = np.asarray(picture, np.float64)

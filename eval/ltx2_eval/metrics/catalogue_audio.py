@@ -115,7 +115,7 @@ def _kernel(
         cannot_see,
         "kernel:KernelDistance",
         extractor,
-        "mmd2-unbiased-all-windows",
+        "mmd2-unbiased-across-prompts-all-windows",
         {"kernel": "gaussian", "scale": 100.0},
     )
 

@@ -98,7 +98,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         _FRAMES_NOT_MOTION,
         "kernel:KernelDistance",
         "i3d-k400",
-        "mmd2-unbiased-one-window",
+        "mmd2-unbiased-across-prompts-one-window",
         {"kernel": "polynomial", "scale": 1.0},
     ),
     _entry(
@@ -143,7 +143,7 @@ ENTRIES: tuple[MetricEntry, ...] = (
         "Content above 11 kHz, stereo, the picture and the prompt.",
         "kernel:KernelDistance",
         "soundnet-pool5",
-        "mmd2-unbiased-pairs-of-clips",
+        "mmd2-unbiased-across-prompts-all-windows",
         {"kernel": "gaussian", "scale": 100.0, "clustered": True},
         version=2,
     ),

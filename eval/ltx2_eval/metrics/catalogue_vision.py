@@ -82,7 +82,7 @@ _VIDEO_DISTANCES = (
         _FRAMES_NOT_MOTION,
         "kernel:KernelDistance",
         "i3d-k400-eps1e-5",
-        "mmd2-unbiased-one-window",
+        "mmd2-unbiased-across-prompts-one-window",
         _POLYNOMIAL,
     ),
     _entry(
@@ -113,7 +113,7 @@ _VIDEO_DISTANCES = (
         _OUTSIDE_THE_SQUARE,
         "kernel:KernelDistance",
         "videomae2-g-ssv2",
-        "mmd2-unbiased-one-window",
+        "mmd2-unbiased-across-prompts-one-window",
         _POLYNOMIAL,
     ),
 )
@@ -146,7 +146,7 @@ _FRAME_DISTANCES = (
         f"{_NO_MOTION} The aspect ratio, which the network never sees.",
         "kernel:KernelDistance",
         "fid-inception-v3",
-        "mmd2-unbiased-two-frames",
+        "mmd2-unbiased-across-prompts-two-frames",
         {**_POLYNOMIAL, "clustered": True},
     ),
     _entry(
@@ -175,7 +175,7 @@ _FRAME_DISTANCES = (
         _NO_MOTION,
         "kernel:KernelDistance",
         "clip-vit-l14-336",
-        "mmd2-unbiased-two-frames",
+        "mmd2-unbiased-across-prompts-two-frames",
         {"kernel": "gaussian", "scale": 1000.0, "clustered": True},
     ),
     _entry(
@@ -205,7 +205,7 @@ _FRAME_DISTANCES = (
         _NO_MOTION,
         "kernel:KernelDistance",
         "efficientnet-lite0",
-        "mmd2-unbiased-eight-frames",
+        "mmd2-unbiased-across-prompts-eight-frames",
         {**_POLYNOMIAL, "clustered": True},
     ),
 )

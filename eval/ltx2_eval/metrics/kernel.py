@@ -211,7 +211,8 @@ class KernelDistance(Metric):
 
     What it measures: how far apart two distributions of features lie, without a bias for small sets. It cannot see
     which clip belongs to which prompt, nor anything the extractor does not encode. Formula: mean k(x, x') + mean
-    k(y, y') - 2 mean k(x, y), the first two over pairs of different clips. Around 0, on either side of it, where the
+    k(y, y') - 2 mean k(x, y), the first two over pairs of different clips (in a run: of different prompts, since seeds
+    of one prompt are alike). Around 0, on either side of it, where the
     sets are alike. A few hundred clips a side decide most comparisons; below about 64 the interval is wide.
 
     Args:
