@@ -21,6 +21,7 @@ from ltx2_eval.extractors.clip_text_video import ClipExtractor, clip_pixels
 from ltx2_eval.extractors.embedding import tokenized, unit
 from ltx2_eval.metrics.alignment import clap_sides, clap_ta, clip_sides, clip_tv
 from ltx2_eval.metrics.base import Subject
+from ltx2_eval.metrics.catalogue import BUILT_IN
 from ltx2_eval.weights.clap_layout import clap_state, is_left_out, released_clap_state
 from ltx2_eval.weights.convert import main
 from ltx2_reports.records import ClipRecord
@@ -418,6 +419,7 @@ def _laion_clap(clap_model, more=()):
 def test_the_authors_package_runs_the_same_extractor(clap_folder, clap_model, sound_clip, monkeypatch):
     spec = EXTRACTORS["clap-music-speech-upstream"]
     assert (spec.weights, spec.dimension) == (clap_model.spec.weights, clap_model.spec.dimension)
+    assert BUILT_IN["clap_ta_upstream"].extractor == spec.id
     monkeypatch.setattr(clap_upstream, "_WIDTHS", {64: "HTSAT-tiny"})
     monkeypatch.setitem(sys.modules, "laion_clap", _laion_clap(clap_model))
     upstream = clap_upstream.ClapUpstreamExtractor.load(spec, clap_folder, "cpu")

@@ -323,6 +323,23 @@ _ALIGNMENT = (
         pairs="alignment:clap_sides",
         text="audio_text",
     ),
+    sound_entry(
+        "clap_ta_upstream",
+        "CLAP score, text to audio, through the package laion-clap where it is installed",
+        "up",
+        (-1.0, 1.0),
+        ("audio", "prompt"),
+        1,
+        "Wu et al. 2023, LAION-AI/CLAP; its own code and front end",
+        _CLAP,
+        "The words that are spoken, the time of a sound, stereo, and the picture.",
+        "alignment:clap_ta",
+        "clap-music-speech-upstream",
+        "mean-windows-renormalised",
+        level="clip",
+        pairs="alignment:clap_sides",
+        text="audio_text",
+    ),
 )
 
 _AXES: tuple[tuple[str, str, Direction], ...] = (
