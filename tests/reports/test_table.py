@@ -459,3 +459,12 @@ def test_timings_of_one_run_are_medians_without_interval_difference_or_mark(make
     assert (first.mark, second.mark, second.difference) == ("", "", None)
     assert second.ratio == pytest.approx(1 / 2.001)
     assert "(0.5 × baseline)" in render_markdown(comparison)
+
+
+def test_checks_that_are_equal_everywhere_leave_open_what_so_few_prompts_would_miss(make_run: MakeRun) -> None:
+    always = _metric(lambda index, sample: 1.0, range=(0.0, 1.0))
+    comparison = _compare(make_run, {"a": always, "b": always}, baseline="a")
+    difference = comparison.columns[0].cells[1].difference
+    assert difference is not None
+    reach = 1 - 0.025 ** (1 / 6)  # of six prompts none differs, with a chance of 2.5 %, where this share does
+    assert (difference.interval.low, difference.interval.high) == pytest.approx((-reach, reach))
