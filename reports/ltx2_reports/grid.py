@@ -181,8 +181,8 @@ def legend(comparison: Comparison) -> list[str]:
     share = f"{100 * comparison.level:g} %"
     lines = [
         f"[low, high]: {share} interval, bootstrap over prompts ({comparison.resamples} draws, seeds averaged first, "
-        "studentised; checks of yes or no: exact); set metrics: from replicates, centred on the value; kernel distances: "
-        "by a standard error.",
+        "studentised; checks of yes or no: exact); set metrics: from replicates, centred on the value; "
+        "kernel distances: by a standard error.",
         "n: clips with a value (of those asked for). #: identity of the protocol; values of different identities are "
         "not comparable.",
     ]
