@@ -125,4 +125,5 @@ def test_the_catalogue_fits_extractors_and_implementations(entry):
     assert "audio" in entry.spec.needs
     assert spec.stream == "audio"
     assert entry.settings.get("dimension", spec.dimension) == spec.dimension
-    assert entry.spec.level == ("set" if hasattr(implementation(entry), "compute") else "clip")
+    of_many = hasattr(implementation(entry), "compute") or entry.corpus_of is not None
+    assert entry.spec.level == ("set" if of_many else "clip")

@@ -22,7 +22,7 @@ OPTIONS = {
     "score": "--debug --device --json --max-failed --metric --out --profile --pull --reference --retry-failed --system",
     "report": "--baseline --debug --export --json --media --media-prompts --no-strict --out --published --strict",
     "leaderboard": "--baseline --debug --export --json --media --media-prompts --out --published --title",
-    "compare": "--debug --device --json --metric --out --primary --reference",
+    "compare": "--debug --device --json --margin --metric --out --primary --reference",
     "validate": "--brief --debug --device --json --metric --out --profile --pull --reference",
     "bench": "--against --batch --debug --device --dtype --frames --gpu --json --max-seconds --measure --model --out "
     "--price-per-gpu-hour --recipe --repeats --run --session-seconds --size --steps --warmup --weights",

@@ -11,6 +11,7 @@ from ltx2_eval.metrics.catalogue import BUILT_IN
 from ltx2_eval.metrics.extrapolated import DRAWS, FrechetAtInfinity, FrechetAtInfinityOverClips, _counts, _line
 from ltx2_eval.metrics.frechet import FrechetOverClips, gaussian
 from ltx2_eval.sets import _of_sets
+from ltx2_reports.statistics.sets import ERROR_BY
 
 D = 12
 SHIFT = 0.25
@@ -104,6 +105,7 @@ def test_what_was_accepted_is_recorded_with_its_line():
     made = _of_sets(entry, clips, real, [str(i) for i in range(70)])
     line = FrechetAtInfinityOverClips(D).line(clips, real)
     assert made.value == pytest.approx(line.intercept)
+    assert made.details.pop(ERROR_BY) == "extrapolation"
     assert made.details == pytest.approx({"standard_error": made.details["standard_error"], **_facts(line)})
     assert line.r2 >= 0.9
 

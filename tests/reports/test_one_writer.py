@@ -22,6 +22,7 @@ ALLOWED = {
     "reports/ltx2_reports/store.py": "the one writer",
     "eval/ltx2_eval/media_write.py": "writes the path it is given, which callers take from atomic_path",
     "eval/ltx2_eval/weights/": "the cache of weights, with hashes of its own; no run folder",
+    "eval/ltx2_eval/metrics/vmaf.py": "pipes to a program; no file",
     "eval/ltx2_eval/nano/": "the folder of a training; no run folder",
     "ltx2/": "checkpoints; the model's package knows nothing of runs and may not import the store",
     "benchmarks/ltx2_benchmarks/synthetic/": "writes suites, which are sources; may not import the store",

@@ -156,7 +156,8 @@ def test_no_number_that_is_not_finite_fits_anywhere(value: float) -> None:
 def test_every_field_of_a_protocol_changes_its_identity_and_is_named(factory: ModuleType) -> None:
     base = factory.protocol("m", extractor="i3d", weights_sha256="ab" * 32, n=12)
     assert base.signature == f"m|i3d@abab|all|mean|suite:smoke@1#abcdefabcdef|n12|v1 #{base.identity}"
-    changed = {"metric_version": 2, "extractor_version": 2, "n": 13, "settings": {"threshold": 0.5}}
+    changed = {"metric_version": 2, "extractor_version": 2, "n": 13}
+    changed |= {"settings": {"threshold": 0.5}, "libraries": {"torch": "3"}}
     for field in records.Protocol.model_fields:
         other = base.model_copy(update={field: changed.get(field, "other")})
         assert other.identity != base.identity

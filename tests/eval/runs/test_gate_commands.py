@@ -185,8 +185,12 @@ def test_a_gate_that_cannot_judge_says_so_in_every_report(
 
 
 @pytest.fixture
-def darker(world: Any, noise_model: Any, tmp_path: Path, runs: tuple[Path, Path]) -> Path:
-    """A run of the same prompts and seeds by a system whose pictures are much darker."""
+def darker(world: Any, noise_model: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """A run of six prompts, and one of the same prompts and seeds by a system whose pictures are much darker."""
+    four = world.plan.suite
+    more = [p.model_copy(update={"id": f"{p.id}-2", "text": f"{p.text} again"}) for p in four.prompts[:2]]
+    world.plan = replace(world.plan, suite=replace(four, prompts=(*four.prompts, *more)))
+    world.go(tmp_path / "light")
     model = noise_model()
     make = model.generate
 
@@ -196,16 +200,18 @@ def darker(world: Any, noise_model: Any, tmp_path: Path, runs: tuple[Path, Path]
 
     model.generate = generate
     world.go(tmp_path / "dark", model=model)
-    return tmp_path / "dark"
+    return tmp_path / "light", tmp_path / "dark"
 
 
 def test_a_run_that_differs_regresses_from_the_command_line(
-    command: Any, runs: tuple[Path, Path], darker: Path, tmp_path: Path
+    command: Any, darker: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    light, dark = darker
     policy = _policy(tmp_path, "[metrics.brightness]\nrelative = 0.05\ndirection = 'same'\n")
-    code, out, _ = command("gate", darker, "--against", runs[0], "--policy", policy)
+    code, out, _ = command("gate", dark, "--against", light, "--policy", policy)
     assert (code, "✗ brightness" in out) == (1, True)
-    code, out, _ = command("compare", runs[0], darker, "--json")
+    code, out, _ = command("compare", light, dark, "--json")
     row = next(row for row in json.loads(out)["metrics"] if row["metric"] == "brightness")
     assert row["difference"] < 0
     assert row["noise"] == "own"
