@@ -5,6 +5,8 @@ Every study goes through the functions that the tables use. A share of 95 % has 
 """
 
 import argparse
+import math
+from collections.abc import Callable
 
 import numpy as np
 from studies import Array, Shape, paired, prompt_effects, run
@@ -88,6 +90,22 @@ def shared_noise(prompts: int, seeds: int, studies: int) -> list[float]:
     return found
 
 
+OTHERS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
+    "log-normal, sigma 1": lambda random, shape: random.lognormal(0.0, 1.0, shape) / math.exp(0.5),
+    "t with 3 degrees": lambda random, shape: 1 + random.standard_t(3, shape),
+    "four fifths zero": lambda random, shape: 5 * random.exponential(1.0, shape) * (random.random(shape) < 0.2),
+}
+"""Values of mean 1 on which nothing was tuned: heavy tails on one side, on both, and mostly nothing at all."""
+
+
+def others(name: str, prompts: int, studies: int) -> float:
+    """Of the mean of values on which the interval was not tuned."""
+    values = OTHERS[name](np.random.default_rng(9), (studies, prompts))
+    low = None if name.startswith("t ") else 0.0
+    columns = [by_prompt(row[:, None]) for row in values]
+    return share(mean_intervals(columns, resamples=RESAMPLES, ranges=[(low, None)] * studies), 1.0)
+
+
 def clips(random: np.random.Generator, prompts: int, seeds: int, shift: float) -> Array:
     """(prompts x seeds, 16) features: skewed prompt effects shared by the seeds of a prompt."""
     effects = random.gamma(1.0, 0.7, (prompts, 1, 16)) - 0.7
@@ -100,12 +118,12 @@ def kernel(prompts: int, seeds: int, shift: float, studies: int) -> tuple[float,
     distance = KernelOverClips("gaussian", 100.0)
     reference = [row[None] for row in clips(random, 100, 1, 0.0).astype(np.float32)]
     truth, other = (_truth(distance, reference, s) for s in (shift, shift + 0.1))
-    names = [f"{place // seeds:04}" for place in range(prompts * seeds)]
+    names = [f"{place:04}" for place in range(prompts)]
     alone, paired, unbiased = [], [], []
     for _ in range(studies):
-        sides = [
-            [row[None] for row in clips(random, prompts, seeds, s).astype(np.float32)] for s in (shift, shift + 0.1)
-        ]
+        # the clips of a prompt together, as a run's are: no pairs among the seeds of a prompt
+        made = (clips(random, prompts, seeds, s).astype(np.float32) for s in (shift, shift + 0.1))
+        sides = [list(rows.reshape(prompts, seeds, 16)) for rows in made]
         terms = [distance.terms(side, reference, names) for side in sides]
         values = [distance(side, reference) for side in sides]
         alone.append(error_interval(values[0], kernel_error(terms[0]) or 0.0, prompts))
@@ -168,6 +186,14 @@ def print_differences(studies: int) -> None:
             line(shape.name, prompts, 4, *(differences(shape, prompts, 4, studies, method) for method in methods))
 
 
+def print_others(studies: int) -> None:
+    """Table of means on which nothing was tuned."""
+    sizes = (3, 5, 8, 12, 20, 60)
+    print(f"\n| mean of other values | {' | '.join(f'{n} prompts' for n in sizes)} |\n|---|{'---|' * len(sizes)}")
+    for name in OTHERS:
+        print(f"| {name} | {' | '.join(f'{others(name, n, studies):.1f}' for n in sizes)} |", flush=True)
+
+
 def print_shared(studies: int) -> None:
     """Table of differences where prompts of a seed share noise."""
     head = "same seeds, prompts alone | same seeds, counted | other seeds, prompts alone | other seeds, counted"
@@ -185,6 +211,7 @@ def print_kad(studies: int) -> None:
 
 TABLES = {
     "means": print_means,
+    "others": print_others,
     "checks": print_checks,
     "differences": print_differences,
     "shared": print_shared,
