@@ -121,11 +121,15 @@ def test_ctrl_c_stops_the_program_and_its_children(tmp_path):
             time.sleep(0.01)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
     presser = threading.Thread(target=press)
     presser.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.generate(request())
-    presser.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.generate(request())
+    finally:
+        presser.join()
+        signal.signal(signal.SIGINT, before)
     assert_dies(int((tmp_path / "pid").read_text()))
 
 
