@@ -72,7 +72,7 @@ class Contrast:
     """Of the differences."""
     set_draws: SetDraws | None = field(default=None, repr=False)
     same_clips: bool = False
-    """Whether the clips of A and B are the same, bit for bit."""
+    """Whether the clips of A and B, or what the metric sees of them, are the same, bit for bit."""
 
     @property
     def prompts(self) -> int:

@@ -10,6 +10,7 @@ from ltx2_reports.cells import MISSING_WORDS
 from ltx2_reports.numbers import clips_counted
 from ltx2_reports.records import MetricSpec, Protocol, Run, ValueRecord
 from ltx2_reports.same_prompts import unlike_prompts
+from ltx2_reports.statistics import LEAST_PROMPTS
 from ltx2_reports.statistics.draws import Array
 
 ClipKey = tuple[str, int]
@@ -41,7 +42,7 @@ class Paired:
     """(prompts, seeds) of the prompts that have every seed: of the differences where clips were paired by seed, else of
     each side."""
     same_clips: bool = False
-    """Whether every clip of the one side is its partner of the other, bit for bit."""
+    """Whether every clip of the one side is its partner of the other, bit for bit, or at least what the metric sees."""
 
     @property
     def differences(self) -> Array:
@@ -85,8 +86,13 @@ def pair(first: Run, second: Run, metric: str) -> Paired:
         excluded=excluded,
         lost=lost,
         tables=tuple(_tables(sides[0], sides[1], prompts, by_seed)),
-        same_clips=by_seed and _same_clips(first, second, shared),
+        same_clips=by_seed and (_same_clips(first, second, shared) or _same_measured(*means)),
     )
+
+
+def _same_measured(first: Array, second: Array) -> bool:
+    """Whether what a metric looks at is the same on both sides: values that all differ, and agree to the last bit."""
+    return len(first) >= LEAST_PROMPTS and bool((first == second).all()) and len(np.unique(first)) == len(first)
 
 
 def _same_clips(first: Run, second: Run, keys: Iterable[ClipKey]) -> bool:

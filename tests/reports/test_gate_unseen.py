@@ -12,7 +12,7 @@ from ltx2_reports.gate.losses import losses_from
 from ltx2_reports.gate.policy import MetricPolicy, Policy
 from ltx2_reports.gate.verdict import Verdict, judge, t_test
 from ltx2_reports.margins import Margin, judge_margin
-from ltx2_reports.pairing import Paired
+from ltx2_reports.pairing import Paired, _same_measured
 from ltx2_reports.statistics.crossed import Error
 from ltx2_reports.statistics.sets import SetDraws
 from ltx2_reports.statistics.unseen import unseen_share
@@ -80,7 +80,7 @@ def test_one_prompt_that_moves_by_next_to_nothing_makes_no_pass_of_it(factory: M
 def test_the_same_clips_are_equal_for_certain(factory: ModuleType) -> None:
     found = _judged(_contrast(factory, np.ones(2), np.ones(2), same_clips=True), 0.0)
     assert (found.outcome, found.limit) == ("passed", 0.0)
-    assert "the clips are the same, bit for bit" in found.why
+    assert "what it measures is the same, bit for bit" in found.why
 
 
 def test_a_margin_is_not_kept_by_checks_that_are_merely_equal(factory: ModuleType) -> None:
@@ -108,3 +108,11 @@ def test_equal_sets_have_no_loss_and_no_gain(factory: ModuleType) -> None:
     assert (found.outcome, found.why) == ("passed", "equal on all 12 prompts")
     unlike = replace(equal, set_draws=replace(draws, draws=(0.0, 0.1)))
     assert not unlike.is_equal
+
+
+def test_measures_that_all_differ_and_agree_to_the_last_bit_are_of_the_same_clips() -> None:
+    measured = np.linspace(0.1, 0.7, 12) ** 2
+    assert _same_measured(measured, measured.copy())
+    assert not _same_measured(measured, np.nextafter(measured, 1))
+    assert not _same_measured(np.ones(12), np.ones(12)), "checks agree by chance"
+    assert not _same_measured(measured[:3], measured[:3]), "so few do as well"

@@ -136,7 +136,7 @@ def _equal(loss: Loss, confidence: float) -> Verdict:
     """Of values without a difference: certain of the same clips, else as far as so many prompts without one reach."""
     on = f"{loss.n} {loss.unit_of_n}"
     if loss.same_clips:
-        return _of(loss, "passed", f"equal on {on}: the clips are the same, bit for bit", limit=0.0, p_holm=1.0)
+        return _of(loss, "passed", f"equal on {on}: what it measures is the same, bit for bit", limit=0.0, p_holm=1.0)
     limit = unseen_share(loss.n, 1 - confidence) * loss.largest_unseen
     if limit <= loss.tolerance:
         ruled = f"; {_ruled_out(limit)}; {_tolerated(loss)}" if limit else ""
