@@ -14,7 +14,7 @@ from ltx2_eval.media import Container
 from ltx2_eval.metrics.base import MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import catalogue, implementation
 from ltx2_eval.metrics.frechet import Gaussian
-from ltx2_eval.metrics.resampling import draw_counts, on_draws
+from ltx2_eval.metrics.resampling import Clips, by_prompt, draw_counts, on_draws
 from ltx2_eval.reference import AnyReference, load_reference
 from ltx2_eval.reference_statistics import Statistics
 from ltx2_eval.weights import cache_root
@@ -33,8 +33,8 @@ Features = NDArray[np.float32]
 class _Shared:
     """Features of the clips that both runs have, in the same order."""
 
-    first: list[Features]
-    second: list[Features]
+    first: Clips
+    second: Clips
     prompts: list[str]
 
 
@@ -168,6 +168,8 @@ def _real(
 def _draws(entry: MetricEntry, shared: _Shared, real: Any) -> SetDraws:
     metric: SetMetric = implementation(entry)(**entry.settings)
     distance: Any = metric.distance
+    if hasattr(distance, "terms"):  # as the values of the runs themselves are made
+        shared = _of_prompts(shared)
     counts = draw_counts(shared.prompts, DRAWS, 0)
     first, second = (np.array(on_draws(distance, side, real, counts)) for side in (shared.first, shared.second))
     swaps = swap_counts(shared.prompts, SWAPS, SEED)
@@ -181,6 +183,11 @@ def _draws(entry: MetricEntry, shared: _Shared, real: Any) -> SetDraws:
         error=_error(distance, shared, real),
         prompts=len(set(shared.prompts)),
     )
+
+
+def _of_prompts(shared: _Shared) -> _Shared:
+    (first, prompts), (second, _) = (by_prompt(side, shared.prompts) for side in (shared.first, shared.second))
+    return _Shared(first=first, second=second, prompts=prompts)
 
 
 def _error(distance: Any, shared: _Shared, real: Any) -> float | None:

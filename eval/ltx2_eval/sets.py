@@ -17,7 +17,7 @@ from ltx2_eval.features import FeatureCache
 from ltx2_eval.metrics.base import Declined, MetricEntry, SetMetric
 from ltx2_eval.metrics.catalogue import implementation, load_sides
 from ltx2_eval.metrics.floor import FLOOR, mismatched
-from ltx2_eval.metrics.resampling import REPLICATES, draw_counts, on_draws, replicates
+from ltx2_eval.metrics.resampling import REPLICATES, by_prompt, draw_counts, on_draws, replicates
 from ltx2_eval.on_demand import OnDemand
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
@@ -242,8 +242,10 @@ def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistic
     if isinstance(real, Statistics):
         return _of_statistics(distance, generated, real, groups)
     if hasattr(distance, "terms"):
+        if len(set(groups)) < 2:
+            raise TooFew("clips of one prompt only; an unbiased distance needs clips of at least two")
         metric = implementation(entry)(**{**entry.settings, "clustered": True})
-        generated, groups = _by_prompt(generated, groups)
+        generated, groups = by_prompt(generated, groups)
     pooled = getattr(metric, "pools_rows", False)
     for clips, is_real in ((generated, False), (real, True)):
         for clip in [np.concatenate(clips)] if pooled and clips else clips:
@@ -252,16 +254,6 @@ def _of_sets(entry: MetricEntry, generated: Features, real: Features | Statistic
     error, spread = _spread(distance, generated, real, groups)
     details = {**error, **getattr(metric, "facts", {})}
     return _Computed(value=value, replicates=spread, details=details, warnings=metric.warnings)
-
-
-def _by_prompt(clips: Features, prompts: list[str]) -> tuple[Features, list[str]]:
-    """The rows of each prompt's clips as one: seeds of a prompt are alike, so pairs among them are not independent."""
-    rows: dict[str, list[np.ndarray]] = {}
-    for clip, prompt in zip(clips, prompts, strict=True):
-        rows.setdefault(prompt, []).append(clip)
-    if len(rows) < 2:
-        raise TooFew("clips of one prompt only; an unbiased distance needs clips of at least two")
-    return [np.concatenate(parts) for parts in rows.values()], list(rows)
 
 
 def _of_statistics(distance: Any, generated: Features, real: Statistics, groups: list[str]) -> _Computed:

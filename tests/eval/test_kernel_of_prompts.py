@@ -7,6 +7,7 @@ import pytest
 
 from ltx2_eval.metrics.catalogue import BUILT_IN
 from ltx2_eval.metrics.kernel import median_bandwidth
+from ltx2_eval.paired_sets import _draws, _Shared
 from ltx2_eval.sets import TooFew, _of_sets
 
 PROMPTS, SEEDS, ROWS, WIDTH = 6, 3, 2, 5
@@ -57,3 +58,13 @@ def test_one_prompt_is_too_few():
     clips, _, reference = _made_clips()
     with pytest.raises(TooFew, match="clips of one prompt only"):
         _of_sets(BUILT_IN["kad_soundnet"], clips, reference, ["p"] * len(clips))
+
+
+def test_a_comparison_takes_the_values_that_the_runs_have():
+    clips, prompts, reference = _made_clips()
+    others = [clip + np.float32(0.5) for clip in clips]
+    entry = BUILT_IN["kad_soundnet"]
+    drawn = _draws(entry, _Shared(first=clips, second=others, prompts=prompts), reference)
+    alone = [_of_sets(entry, side, reference, prompts).value for side in (clips, others)]
+    assert [drawn.first, drawn.second] == pytest.approx(alone, rel=1e-9)
+    assert drawn.prompts == PROMPTS

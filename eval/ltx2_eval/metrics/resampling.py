@@ -24,6 +24,17 @@ class _Prepared(Protocol):
     def on_draws(self, generated: Clips, reference: Clips, counts: NDArray[np.int64]) -> list[float]: ...
 
 
+def by_prompt(clips: Clips, prompts: Sequence[str]) -> tuple[Clips, list[str]]:
+    """The rows of each prompt's clips as one, and the prompts.
+
+    Seeds of a prompt are alike: an estimate that takes the pairs among its clips for independent is biased by them.
+    """
+    rows: dict[str, list[NDArray[np.float32]]] = {}
+    for clip, prompt in zip(clips, prompts, strict=True):
+        rows.setdefault(prompt, []).append(clip)
+    return [np.concatenate(parts) for parts in rows.values()], list(rows)
+
+
 def replicates(
     distance: Compare,
     generated: Clips,
