@@ -134,7 +134,7 @@ def _with_intervals(made: list[Contrast], run: Run) -> list[Contrast]:
 
 
 def _reaching(contrast: Contrast, interval: Interval, differences: Array) -> Interval:
-    """Only clips that are the same, bit for bit, are equal for certain."""
+    """Only what is the same, bit for bit, is equal for certain."""
     if contrast.same_clips:
         return interval
     return reaching_unseen(interval, differences, _range(contrast), max(abs(contrast.first), abs(contrast.second)))

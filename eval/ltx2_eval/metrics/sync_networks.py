@@ -3,6 +3,7 @@
 Signs: a positive offset means that the sound is late, as everywhere here; Synchformer's own classes say the opposite.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -129,13 +130,7 @@ def lse_distance(subject: Subject, features: Features, extractor: Extractor | No
         NotApplicable: the prompt wants nothing said.
     """
     del extractor
-    declined = _nobody_speaks(subject)
-    if declined is not None:
-        return declined
-    assert features is not None
-    embeddings, told = parted(features)
-    outcome = _least_distance(embeddings)
-    return replace(outcome, details={**outcome.details, **told})
+    return _of_face(subject, features, _least_distance)
 
 
 def lse_confidence(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -160,13 +155,7 @@ def lse_confidence(subject: Subject, features: Features, extractor: Extractor | 
         NotApplicable: the prompt wants nothing said.
     """
     del extractor
-    declined = _nobody_speaks(subject)
-    if declined is not None:
-        return declined
-    assert features is not None
-    embeddings, told = parted(features)
-    outcome = _confidence(embeddings)
-    return replace(outcome, details={**outcome.details, **told})
+    return _of_face(subject, features, _confidence)
 
 
 def lse_distance_of_crops(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -184,10 +173,7 @@ def lse_distance_of_crops(subject: Subject, features: Features, extractor: Extra
         NotApplicable: the prompt wants nothing said.
     """
     del extractor
-    declined = _nobody_speaks(subject)
-    if declined is not None:
-        return declined
-    return replace(_least_distance(features), warnings=_NO_FACE)
+    return _nobody_speaks(subject) or replace(_least_distance(features), warnings=_NO_FACE)
 
 
 def lse_confidence_of_crops(subject: Subject, features: Features, extractor: Extractor | None) -> Outcome:
@@ -205,10 +191,18 @@ def lse_confidence_of_crops(subject: Subject, features: Features, extractor: Ext
         NotApplicable: the prompt wants nothing said.
     """
     del extractor
+    return _nobody_speaks(subject) or replace(_confidence(features), warnings=_NO_FACE)
+
+
+def _of_face(subject: Subject, features: Features, judged: Callable[[Features], Outcome]) -> Outcome:
+    """What is judged of the face that was followed, with what is known of its track."""
     declined = _nobody_speaks(subject)
     if declined is not None:
         return declined
-    return replace(_confidence(features), warnings=_NO_FACE)
+    assert features is not None
+    embeddings, told = parted(features)
+    outcome = judged(embeddings)
+    return replace(outcome, details={**outcome.details, **told})
 
 
 def _least_distance(features: Features) -> Outcome:

@@ -57,7 +57,7 @@ class Loss:
     """Whether the tolerance is a margin that was stated in advance."""
     is_equal: bool = False
     same_clips: bool = False
-    """Whether the clips of both are the same, bit for bit."""
+    """Whether the clips of both, or what the metric sees of them, are the same, bit for bit."""
     largest_unseen: float = 0.0
     """The largest loss that a prompt not among these can have, where so few of these moved, or all by as much, that
     their spread says nothing of it; 0: it does, or nobody knows."""
