@@ -17,10 +17,8 @@ from ltx2_reports.statistics import (
     centred_interval,
     detectable,
     paired_differences,
-    paired_values,
 )
 from ltx2_reports.statistics.studentised import range_of_differences
-from ltx2_reports.statistics.unseen import reaching_unseen
 from ltx2_reports.timings import is_timing, typical
 from ltx2_reports.told_apart import labels_of, mixed_sentences
 
@@ -258,22 +256,10 @@ def _differences(
     by_clip = [(a, b) for a, b in pairs if a.by_prompt and b.by_prompt]
     ranges = [range_of_differences(a.allowed) for a, _ in by_clip]
     values = [(a.by_prompt, b.by_prompt) for a, b in by_clip]
-    made = paired_differences(values, level, resamples, seed, ranges=ranges)
-    means = [_reaching(*pair, difference, level) for pair, difference in zip(by_clip, made, strict=True)]
+    means = paired_differences(values, level, resamples, seed, ranges=ranges)
     found: dict[Pair, Difference | None] = {(id(a), id(b)): _of_sets(a, b, level) for a, b in pairs}
     found.update({(id(a), id(b)): made for (a, b), made in zip(by_clip, means, strict=True)})
     return found
-
-
-def _reaching(first: Cell, second: Cell, made: Difference | None, level: float) -> Difference | None:
-    """A difference without spread reaches as far as prompts that were not seen may move it."""
-    if made is None or first.value is None or second.value is None:
-        return made
-    values, _ = paired_values(first.by_prompt, second.by_prompt)
-    differences = np.array([difference for (difference,) in values.values()])
-    scale = max(abs(first.value), abs(second.value))
-    allowed = range_of_differences(first.allowed)
-    return replace(made, interval=reaching_unseen(made.interval, differences, allowed, scale, level))
 
 
 def _of_sets(first: Cell, second: Cell, level: float) -> Difference | None:

@@ -3,7 +3,7 @@
 Everything is seeded and vectorised over metrics; the unit is the prompt. What scipy has is scipy's.
 """
 
-from ltx2_reports.statistics.draws import RESAMPLES, SEED, bootstrap_means, two_level_means
+from ltx2_reports.statistics.draws import LEAST_PROMPTS, RESAMPLES, SEED, bootstrap_means, two_level_means
 from ltx2_reports.statistics.intervals import (
     LEVEL,
     ByPrompt,
@@ -17,7 +17,6 @@ from ltx2_reports.statistics.intervals import (
     two_level_interval,
 )
 from ltx2_reports.statistics.paired import (
-    LEAST_PROMPTS,
     Difference,
     Margin,
     WinRate,

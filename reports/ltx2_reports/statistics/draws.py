@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+LEAST_PROMPTS = 6
+"""Fewer tell nothing: no exact sign-flip test reaches a p below 2 ** (1 - n)."""
 RESAMPLES = 10_000
 SEED = 20_260_101
 _CELLS_AT_A_TIME = 1 << 18

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from ltx2_reports.statistics.draws import RESAMPLES, SEED, Array, every_flipped_sum, flipped_sums
+from ltx2_reports.statistics.draws import LEAST_PROMPTS, RESAMPLES, SEED, Array, every_flipped_sum, flipped_sums
 from ltx2_reports.statistics.intervals import DEFAULT, LEVEL, ByPrompt, Interval, Method, mean_intervals, prompt_means
 from ltx2_reports.statistics.studentised import Range
+from ltx2_reports.statistics.unseen import reaching_unseen
 
 Alternative = Literal["two-sided", "greater", "less"]
-LEAST_PROMPTS = 6
 _EXACT_UP_TO = 16
 """With at most this many differences that are not zero all sign flips are tried."""
 _TOLERANCE = 1e-9
@@ -68,7 +68,10 @@ def paired_differences(
     method: Method = DEFAULT,
     ranges: Sequence[Range] | None = None,
 ) -> list[Difference | None]:
-    """`paired_difference` of many pairs in one pass, `ranges` those of differences; None where no prompt is shared."""
+    """`paired_difference` of many pairs in one pass, `ranges` those of differences; None where no prompt is shared.
+
+    Within a range, a difference without spread reaches as far as prompts that were not seen may move it.
+    """
     made = [paired_values(first, second) for first, second in pairs]
     bounds = ranges or [(None, None)] * len(made)
     columns = [differences for differences, _ in made if differences]
@@ -76,15 +79,23 @@ def paired_differences(
     intervals = iter(mean_intervals(columns, level, resamples, seed, method, kept) if columns else [])
     return [
         Difference(
-            interval=next(intervals),
+            interval=_reaching(next(intervals), differences, pair, bound, level),
             prompts=len(differences),
             excluded=excluded,
             detectable=_detectable_of(differences),
         )
         if differences
         else None
-        for differences, excluded in made
+        for (differences, excluded), pair, bound in zip(made, pairs, bounds, strict=True)
     ]
+
+
+def _reaching(
+    interval: Interval, differences: ByPrompt, pair: tuple[ByPrompt, ByPrompt], allowed: Range, level: float
+) -> Interval:
+    scale = max(abs(float(np.mean([*prompt_means(side).values()]))) for side in pair)
+    values = np.array([value for (value,) in differences.values()])
+    return reaching_unseen(interval, values, allowed, scale, level)
 
 
 def _detectable_of(differences: ByPrompt) -> float | None:

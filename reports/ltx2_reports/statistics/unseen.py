@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from ltx2_reports.statistics.draws import Array
+from ltx2_reports.statistics.draws import LEAST_PROMPTS, Array
 from ltx2_reports.statistics.intervals import LEVEL, Interval
-from ltx2_reports.statistics.paired import LEAST_PROMPTS
 from ltx2_reports.statistics.studentised import Range
 
 _SAME = 1e-12
