@@ -11,7 +11,7 @@ from ltx2_eval.metrics.resampling import REPLICATES, draw_counts
 from ltx2_eval.protocol import protocol_of
 from ltx2_eval.recording import Recorder
 from ltx2_eval.score import Judge
-from ltx2_eval.sets import lost
+from ltx2_eval.sets import warnings_of
 from ltx2_reports.records import ClipRecord, Protocol, Reason, Scalar, ValueRecord
 from ltx2_reports.store import canonical_hash
 
@@ -80,14 +80,12 @@ def _value(entry: MetricEntry, counted: _Counted, protocol: Protocol) -> ValueRe
         "mean_at_most_1": float(np.minimum(errors / expected, 1).mean()),
         "mean": float((errors / expected).mean()),
     }
-    few = len(counted.clips) < entry.spec.least_n
-    warning = f"n {len(counted.clips)} below {entry.spec.least_n}: compare only with values of the same n"
     return ValueRecord(
         **common,
         value=rates[0],
         details=details,
         replicates=tuple(rates[1:]) if len(set(prompts)) > 1 else (),
-        warnings=(*((warning,) if few else ()), *lost(counted.left_out)),
+        warnings=warnings_of(entry, len(counted.clips), counted.left_out),
     )
 
 

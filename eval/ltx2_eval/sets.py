@@ -165,7 +165,9 @@ def _is_current(recorder: Recorder, entry: MetricEntry, protocol: Protocol, inpu
 def _value(group: _Group, entry: MetricEntry, protocol: Protocol, inputs: str) -> ValueRecord:
     collected, reference = group.collected, group.reference
     made, reason = _made(group, entry)
-    warnings = (*_warnings(entry, collected, reference), *made.warnings) if made is not None else ()
+    real_n = reference.ref.n if reference is not None else 0
+    told = warnings_of(entry, len(collected.clips), collected.left_out, real_n)
+    warnings = (*told, *made.warnings) if made is not None else ()
     return ValueRecord(
         sample=None,
         metric=entry.spec.id,
@@ -289,20 +291,18 @@ def _of_cosines(entry: MetricEntry, sides: Features, groups: list[str]) -> _Comp
     return _Computed(value=float(values[0]), replicates=tuple(spread), details=details)
 
 
-def lost(left_out: Mapping[str, Reason]) -> tuple[str, ...]:
+def _lost(left_out: Mapping[str, Reason]) -> tuple[str, ...]:
     """A warning where clips are missing that would have taken part: not for want of a stream or of speech."""
     found = Counter(why.kind for why in left_out.values() if why.kind in ("failed", "not_available"))
     told = " and ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(found.items()))
     return (f"without clips that belong to it: {told}",) if told else ()
 
 
-def _warnings(entry: MetricEntry, collected: Collected, reference: AnyReference | None) -> tuple[str, ...]:
-    least, without = entry.spec.least_n, lost(collected.left_out)
-    sides = [
-        ("n", len(collected.clips)),
-        *([("reference n", reference.ref.n)] if reference is not None and reference.ref.n else []),
-    ]
-    short = [f"{side} {count}" for side, count in sides if count < least]
-    if not short:
-        return without
-    return (f"{' and '.join(short)} below {least}: compare only with values of the same n", *without)
+def warnings_of(
+    entry: MetricEntry, clips: int, left_out: Mapping[str, Reason], reference_n: int = 0
+) -> tuple[str, ...]:
+    """What must be said of a value's sets: too small to compare with others, or without clips that belong to them."""
+    sides = [("n", clips), *([("reference n", reference_n)] if reference_n else [])]
+    short = [f"{side} {count}" for side, count in sides if count < entry.spec.least_n]
+    told = f"{' and '.join(short)} below {entry.spec.least_n}: compare only with values of the same n"
+    return (*((told,) if short else ()), *_lost(left_out))
